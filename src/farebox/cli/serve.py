@@ -1,0 +1,44 @@
+"""`farebox serve`: the gateway, the ledger and the control API in one process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from farebox.cli.output import say, warn
+from farebox.errors import SettingsError
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings; farebox.toml unless said.")] = None,
+    listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where calls come in.")] = None,
+    store: Annotated[str | None, typer.Option(metavar="URL", help="Where the ledger is, such as sqlite:///farebox.db.")] = None,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes. SQLite serves one.")] = 1,
+) -> None:
+    """Run a gateway until it is told to stop."""
+    from farebox.settings import load
+
+    loaded = load(config, {"server": {"listen": listen}, "store": {"url": store}})
+    settings = loaded.settings
+    if workers > 1:
+        raise SettingsError(problem=f"--workers {workers}: SQLite serves one process; leave --workers at 1")
+
+    import uvloop
+
+    from farebox import __version__, app
+    from farebox.cli import logs
+    from farebox.control.admin_keys import admin_key_file
+
+    logs.configure(settings.log)
+    if not settings.providers:
+        warn("no provider is on: set OPENAI_API_KEY or ANTHROPIC_API_KEY, or name one in farebox.toml")
+    key_is_new = settings.admin_key is None and not admin_key_file(settings).exists()
+
+    def announce(url: str) -> None:
+        say(f"farebox {__version__} takes calls at {url}")
+        if settings.server.admin_listen:
+            say(f"control API at http://{settings.server.admin_listen}/api/v1")
+        if key_is_new and admin_key_file(settings).exists():
+            say(f"admin key, kept in {admin_key_file(settings)}: {admin_key_file(settings).read_text('ascii').strip()}")
+
+    uvloop.run(app.serve(settings, announce=announce))

@@ -1,0 +1,34 @@
+"""Time: integers of microseconds since 1970 UTC. Rules receive `now`; only edges read a clock, and tests hand in their own."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+US_PER_MS = 1_000
+US_PER_S = 1_000_000
+US_PER_MINUTE = 60 * US_PER_S
+US_PER_HOUR = 60 * US_PER_MINUTE
+US_PER_DAY = 24 * US_PER_HOUR
+
+Clock = Callable[[], int]
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970 UTC by this machine's clock."""
+    return time.time_ns() // 1_000
+
+
+def to_rfc3339(at_us: int) -> str:
+    """`2026-11-21T09:30:00.123456Z`, with the fraction left out when it is zero."""
+    seconds, micros = divmod(at_us, US_PER_S)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{micros:06d}Z" if micros else f"{text}Z"
+
+
+def from_rfc3339(text: str) -> int:
+    """Microseconds since 1970 UTC. Refuses (ValueError) a time without a zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} names no time zone: end it with Z or an offset")
+    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * US_PER_S + delta.microseconds

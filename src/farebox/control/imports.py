@@ -1,0 +1,245 @@
+"""Taking in prices: from the list that comes with Farebox, or an operator's own CSV, for everybody or for one account or key.
+
+Owns what an import replaces, what a person has to accept, and that a repeat is answered as before. Does not own reading price lists
+(`pricing.importer`), nor storing them (`store.pricebook`).
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from farebox import limits
+from farebox.control.office import Office, conflict
+from farebox.control.problems import Problem
+from farebox.control.wire import from_pico, moment
+from farebox.ledger.commands import Done
+from farebox.money import PICO_PER_USD
+from farebox.pricing.book import PROVIDER_ALIASES, PriceBook
+from farebox.pricing.importer import Change, PriceCsvError, check, diff, from_genai_prices, read_price_csv
+from farebox.pricing.rows import ModelRow, PriceRow
+from farebox.store.pricebook import publish
+from farebox.store.reading import Books
+from farebox.store.reports import Reports
+from farebox.usage import TOKEN_UNITS, Conditions
+
+_FACTOR_CHARS_MAX = 12
+_PLAIN = msgspec.structs.asdict(Conditions())
+
+
+class Import(msgspec.Struct, frozen=True):
+    """What is to be taken in. `csv` None: the list that comes with Farebox. `replace`: what it does not name goes."""
+
+    csv: str | None
+    scope: str = ""
+    accept: bool = False
+    accept_loss: bool = False
+    replace: bool = False
+    dry_run: bool = False
+    note: str = ""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What an import did, as it is noted with its version."""
+
+    scope: str
+    models: int
+    prices: int
+    rejected: int
+    added: int
+    changed: int
+    removed: int
+    needs_acceptance: int
+    note: str
+    content: str
+    """A digest of what was asked, by which a repeat is recognised."""
+
+
+class _Draft(msgspec.Struct, frozen=True):
+    models: list[ModelRow]
+    prices: list[PriceRow]
+    changes: list[Change]
+    summary: Summary
+    to_accept: list[Change]
+
+
+async def take_in(office: Office, command: str, asked: Import) -> tuple[dict[str, Any], bool]:
+    """Imports prices and returns what that did, and whether it was done before by the same command. Raises a Problem."""
+    async with office.importing:
+        before = await office.read(lambda reports: reports.command(command))
+        if isinstance(before, Done):
+            return await _again(office, int(before.ids.get("version", 0)), asked), True
+        if before is not None:
+            raise conflict()
+        books = await office.books()
+        draft = await office.work(lambda: _draft(office, books, asked))
+        if asked.dry_run:
+            return _shown(draft.summary, None, None, draft.changes), False
+        await _check(office, asked, draft)
+        note = msgspec.json.encode(draft.summary).decode()
+        prices = draft.prices
+        batcher = office.context.batcher
+        version = await publish(batcher, books, draft.models, prices, scope=asked.scope, note=note, command=command)
+        return await _again(office, version, asked), False
+
+
+async def _again(office: Office, version: int, asked: Import) -> dict[str, Any]:
+    """The answer of an import that was carried out: from what was noted with its version, now and for every repeat."""
+    noted = await office.read(lambda reports: reports.book_note(version))
+    try:
+        summary = msgspec.json.decode(noted[1], type=Summary) if noted is not None else None
+    except msgspec.DecodeError:
+        summary = None
+    if noted is None or summary is None or summary.content != _digest(asked):
+        raise conflict()
+    return _shown(summary, version, noted[0], [])
+
+
+def _digest(asked: Import) -> str:
+    content = msgspec.structs.replace(asked, dry_run=False, accept=False, accept_loss=False)
+    return blake2b(msgspec.json.encode(content), digest_size=16).hexdigest()
+
+
+def _draft(office: Office, books: Books, asked: Import) -> _Draft:
+    """What the scope's rows would be, and what of that is different."""
+    book = books.own.get(asked.scope) if asked.scope else books.listed
+    models, prices, rejected = _read(asked, office.context.clock())
+    named = {(row.provider, row.model) for row in prices}
+    old_rows = list(book.prices()) if book is not None else []
+    kept = [] if asked.replace else [row for row in old_rows if (row.provider, row.model) not in named]
+    merged = [*kept, *prices]
+    changes = diff(old_rows, merged)
+    to_accept = check(changes, office.context.settings.pricing.jump_factor_max)
+    kinds = Counter(change.kind for change in changes)
+    summary = Summary(
+        asked.scope,
+        len(named),
+        len(prices),
+        rejected,
+        kinds["added"],
+        kinds["changed"],
+        kinds["removed"],
+        len(to_accept),
+        asked.note,
+        _digest(asked),
+    )
+    return _Draft(_models(books.listed, models, merged, replace=asked.replace), merged, changes, summary, to_accept)
+
+
+def _read(asked: Import, now: int) -> tuple[list[ModelRow], list[PriceRow], int]:
+    if asked.csv is None:
+        imported = from_genai_prices(now)
+        return list(imported.models), list(imported.prices), len(imported.rejected)
+    try:
+        prices = read_price_csv(asked.csv, now)
+    except PriceCsvError as problem:
+        errors = [{"field": "csv", "problem": one} for one in problem.problems[: limits.page_rows_default]]
+        raise Problem("invalid_prices", str(problem), errors=errors) from None
+    if not prices:
+        raise Problem("invalid_prices", "There is no price in the file.")
+    return [], [_canonical(row) for row in prices], 0
+
+
+def _canonical(row: PriceRow) -> PriceRow:
+    """Providers by the name that look-ups use."""
+    return msgspec.structs.replace(row, provider=PROVIDER_ALIASES.get(row.provider, row.provider))
+
+
+def _models(listed: PriceBook, imported: list[ModelRow], prices: Iterable[PriceRow], *, replace: bool) -> list[ModelRow]:
+    """The rows of models: those that came, and those that were there before (of a replaced list only where they are still priced)."""
+    known = {(row.provider, row.model): row for row in listed.rows()}
+    known |= {(row.provider, row.model): row for row in imported}
+    if not replace:
+        return list(known.values())
+    priced = {(row.provider, row.model) for row in prices} | {(row.provider, row.model) for row in imported}
+    return [row for key, row in known.items() if key in priced]
+
+
+async def _check(office: Office, asked: Import, draft: _Draft) -> None:
+    if draft.to_accept and not asked.accept:
+        shown = [change_json(change) for change in draft.to_accept[: limits.price_changes_shown_max]]
+        words = f"{len(draft.to_accept)} changes are unusual (a jump, a price that is gone, or nothing): look at them, and accept them."
+        raise Problem("needs_acceptance", words, changes=shown, **_counts(draft.summary))
+    if not asked.scope or asked.accept_loss:
+        return
+    books = await office.books()
+    losing = below_cost(books.listed, draft.prices)
+    if losing and not await office.read(lambda reports: _cost_is_capped(reports, asked.scope)):
+        words = f"{len(losing)} prices are below the provider's ({', '.join(losing[:5])}): accept the loss, or cap it with a hard provider_cost budget."
+        raise Problem("below_cost", words)
+
+
+def below_cost(listed: PriceBook, own: Iterable[PriceRow]) -> list[str]:
+    """Which own prices are below what the provider lists for the same while they hold, by name."""
+    found: dict[str, None] = {}
+    by_slot: dict[tuple[object, ...], list[PriceRow]] = {}
+    for row in listed.prices():
+        by_slot.setdefault(_slot(row), []).append(row)
+    for row in own:
+        for cost in by_slot.get(_slot(row), ()):
+            overlap = (row.valid_to_us is None or cost.valid_from_us < row.valid_to_us) and (
+                cost.valid_to_us is None or row.valid_from_us < cost.valid_to_us
+            )
+            if overlap and row.pico < cost.pico:
+                found[f"{row.provider}/{row.model} {row.unit}"] = None
+    return list(found)
+
+
+def _slot(row: PriceRow) -> tuple[object, ...]:
+    return (row.provider, row.model, row.unit, row.tier_above, row.conditions)
+
+
+def _cost_is_capped(reports: Reports, scope: str) -> bool:
+    """Whether a hard budget in provider cost stands on the scope or above it, on everything it calls."""
+    at: str | None = scope
+    key = reports.key(scope)
+    scopes = [] if key is None else [key.id]
+    at = scope if key is None else key.account
+    while at is not None:
+        scopes.append(at)
+        account = reports.account(at)
+        at = account.parent if account is not None else None
+    budgets = [budget for name in scopes for budget in reports.budgets(name)]
+    return any(one.hard and one.measure == "provider_cost" and not one.counter.filter.text() for one in budgets)
+
+
+def _counts(summary: Summary) -> dict[str, Any]:
+    told = msgspec.structs.asdict(summary)
+    told.pop("content")
+    return told
+
+
+def _shown(summary: Summary, version: int | None, published_at: int | None, changes: list[Change]) -> dict[str, Any]:
+    return {
+        "version": version,
+        "published_at": moment(published_at),
+        **_counts(summary),
+        "changes": [change_json(change) for change in changes[: limits.price_changes_shown_max]],
+    }
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """A change in dollars: per million tokens, or per unit of what is not a token."""
+    per = 1_000_000 if change.unit in TOKEN_UNITS else 1
+    factor = change.factor
+    return {
+        "kind": change.kind,
+        "provider": change.provider,
+        "model": change.model,
+        "unit": change.unit,
+        "tier_above": change.tier_above,
+        "conditions": conditions_json(change.conditions),
+        "from": moment(change.from_us or None),
+        "to": moment(change.to_us),
+        "old_usd": None if change.old_pico is None else from_pico(change.old_pico * per),
+        "new_usd": None if change.new_pico is None else from_pico(change.new_pico * per),
+        "per": per,
+        "factor": None if factor is None else from_pico(factor.numerator * PICO_PER_USD // factor.denominator)[:_FACTOR_CHARS_MAX],
+    }
+
+
+def conditions_json(conditions: Conditions) -> dict[str, Any]:
+    """What is out of the ordinary."""
+    return {name: value for name, value in msgspec.structs.asdict(conditions).items() if value != _PLAIN[name]}

@@ -1,0 +1,216 @@
+"""OpenAI's usage object into disjoint units (providers.md §1.1, §4, Appendix B).
+
+`prompt_tokens` includes what was read from and written to the cache; `completion_tokens` includes reasoning and audio. Hosts that
+speak this dialect deviate; what they report is read so that the larger meaning is charged.
+"""
+
+import json
+from typing import Any, Literal
+
+import msgspec
+
+from farebox.dialects import counts
+from farebox.dialects.base import Ask
+from farebox.money import NotMoneyError, parse_pico
+from farebox.usage import (
+    IN_AUDIO,
+    IN_CACHE_READ,
+    IN_CACHE_WRITE_30M,
+    IN_IMAGE,
+    IN_TEXT,
+    OUT_AUDIO,
+    OUT_TEXT,
+    Conditions,
+    Usage,
+)
+
+_PICO_PER_TICK = 100  # xAI: 1 USD = 1e10 ticks
+_KNOWN = frozenset(
+    (
+        *("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"),
+        *("prompt_cache_hit_tokens", "prompt_cache_miss_tokens", "cache_read_input_tokens", "reasoning_tokens"),
+        *("cost", "cost_details", "is_byok", "cost_in_usd_ticks", "prompt_audio_seconds", "service_tier"),
+    )
+)
+_KNOWN_PROMPT = frozenset(("cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "text_tokens"))
+_KNOWN_COMPLETION = frozenset(
+    ("reasoning_tokens", "audio_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens", "text_tokens")
+)
+
+
+def read(raw: bytes, ask: Ask, *, model_served: str, tier_served: str) -> Usage | str:
+    """The usage that a final report states, or the flag that says why there is none."""
+    plain = _plain(raw)
+    if plain is not None:
+        conditions = Conditions(service_tier=_tier(ask, tier_served))
+        return Usage(plain[0], plain[1], model_served, conditions, raw=raw)
+    usage = _decoded(raw)
+    if type(usage) is not dict:
+        return counts.ABSURD
+    try:
+        units, prompt, flags = _units(usage)
+    except counts.UntrustedUsage as untrusted:
+        return untrusted.flag
+    return Usage(
+        units=units,
+        prompt_total=prompt,
+        model_served=model_served,
+        conditions=Conditions(service_tier=_tier(ask, tier_served)),
+        reported_cost_pico=_reported_cost(usage),
+        raw=raw,
+        flags=tuple(dict.fromkeys(flags)),
+    )
+
+
+class _PlainPrompt(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    audio_tokens: Literal[0] = 0
+    image_tokens: Literal[0] | None = 0
+    text_tokens: int | None = 0
+
+
+class _PlainCompletion(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    reasoning_tokens: int = 0
+    audio_tokens: Literal[0] = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+    text_tokens: int | None = 0
+
+
+class _Plain(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A report without media, of a provider that fills in every field as OpenAI does: nearly all of them. Anything else is read below."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: _PlainPrompt
+    completion_tokens_details: _PlainCompletion
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
+
+
+def _plain(raw: bytes) -> tuple[dict[str, int], int] | None:
+    """The units and the prompt's tokens of a plain and consistent report; None for any other. Says the same as `_units` does."""
+    try:
+        usage = _PLAIN.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    cached, written = usage.prompt_tokens_details.cached_tokens, usage.prompt_tokens_details.cache_write_tokens
+    details = usage.completion_tokens_details
+    numbers = (prompt, completion, cached, written, details.accepted_prediction_tokens, details.rejected_prediction_tokens)
+    if min(numbers) < 0 or max(numbers) > counts.TOKENS_MAX or cached + written > prompt:
+        return None
+    if usage.total_tokens != prompt + completion or not 0 <= details.reasoning_tokens <= completion:
+        return None
+    units = {IN_TEXT: prompt - cached - written} if prompt > cached + written else {}
+    if cached:
+        units[IN_CACHE_READ] = cached
+    if written:
+        units[IN_CACHE_WRITE_30M] = written
+    if completion:
+        units[OUT_TEXT] = completion
+    return units, prompt
+
+
+class _Fraction(str):
+    """A number that is not an integer, as it was written."""
+
+    __slots__ = ()
+
+
+_DECODER = json.JSONDecoder(parse_float=_Fraction)
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return _DECODER.decode(raw.decode())
+    except (ValueError, RecursionError):
+        return None
+
+
+def _units(usage: dict[str, Any]) -> tuple[dict[str, int], int, list[str]]:
+    flags: list[str] = []
+    prompt_details = counts.details(usage, "prompt_tokens_details")
+    completion_details = counts.details(usage, "completion_tokens_details")
+    if (
+        counts.counts_unknown(usage, _KNOWN)
+        or counts.counts_unknown(prompt_details, _KNOWN_PROMPT)
+        or counts.counts_unknown(completion_details, _KNOWN_COMPLETION)
+    ):
+        flags.append(counts.UNKNOWN_FIELD)
+    prompt, inputs = _inputs(usage, prompt_details, flags)
+    outputs = _outputs(usage, completion_details, flags)
+    return counts.nonzero((*inputs, *outputs)), prompt, flags
+
+
+def _inputs(usage: dict[str, Any], details: Any, flags: list[str]) -> tuple[int, list[tuple[str, int]]]:
+    prompt = counts.required(usage, "prompt_tokens")
+    written = counts.optional(details, "cache_write_tokens")
+    audio, image = counts.optional(details, "audio_tokens"), counts.optional(details, "image_tokens")
+    cached = _cached(usage, details)
+    if cached + written > prompt or audio + image > prompt:
+        flags.append(counts.INCONSISTENT)  # parts larger than their whole: read as if they came on top of it
+        prompt += cached + written + audio + image
+    rest = prompt - written - audio - image
+    if rest < 0:  # media that was written to the cache: charged as media, which is dearer
+        written, rest = written + rest, 0
+    cached = min(cached, rest)  # cached media is not told apart from cached text: media is charged uncached, which is dearer
+    return prompt, [
+        (IN_TEXT, rest - cached),
+        (IN_CACHE_READ, cached),
+        (IN_CACHE_WRITE_30M, written),
+        (IN_AUDIO, audio),
+        (IN_IMAGE, image),
+    ]
+
+
+def _cached(usage: dict[str, Any], details: Any) -> int:
+    for holder, name in ((details, "cached_tokens"), (usage, "prompt_cache_hit_tokens"), (usage, "cache_read_input_tokens")):
+        if holder.get(name) is not None:
+            return counts.optional(holder, name)
+    return 0
+
+
+def _outputs(usage: dict[str, Any], details: Any, flags: list[str]) -> list[tuple[str, int]]:
+    completion = counts.required(usage, "completion_tokens")
+    beyond_prompt = counts.optional(usage, "total_tokens") - counts.optional(usage, "prompt_tokens")
+    audio = counts.optional(details, "audio_tokens")
+    reasoning = max(counts.optional(details, "reasoning_tokens"), counts.optional(usage, "reasoning_tokens"))
+    output = max(completion, beyond_prompt)
+    if reasoning > output:
+        output = completion + reasoning
+        flags.append(counts.INCONSISTENT)
+    elif output > completion + reasoning or (usage.get("total_tokens") is not None and completion > beyond_prompt):
+        flags.append(counts.INCONSISTENT)
+    if audio > output:
+        flags.append(counts.INCONSISTENT)
+        return [(OUT_TEXT, output), (OUT_AUDIO, audio)]
+    return [(OUT_TEXT, output - audio), (OUT_AUDIO, audio)]
+
+
+def _tier(ask: Ask, served: str) -> str:
+    """The tier that was used; where the answer does not say, the one that was asked for (the first of what may be billed)."""
+    if served not in ("", "auto"):
+        return "priority" if served == "fast" else served
+    conditions = ask.demand.conditions
+    named = conditions[0].service_tier
+    return named if named == "priority" else "default"
+
+
+def _reported_cost(usage: dict[str, Any]) -> int | None:
+    ticks = usage.get("cost_in_usd_ticks")
+    if type(ticks) is int and ticks >= 0:
+        return ticks * _PICO_PER_TICK
+    cost = usage.get("cost")
+    if type(cost) is dict:
+        cost = cost.get("total_cost")
+    if type(cost) not in (int, _Fraction):
+        return None
+    try:
+        pico = parse_pico(str(cost))
+    except NotMoneyError:
+        return None
+    return pico if pico >= 0 else None

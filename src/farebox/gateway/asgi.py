@@ -1,0 +1,89 @@
+"""The data plane as one ASGI callable: which route, whose words, and what is said when something is refused or breaks."""
+
+import structlog
+from prometheus_client import Counter
+
+from farebox import metrics
+from farebox.dialects import DIALECTS, routes
+from farebox.errors import Busy, FareboxError, Internal, InvalidKey, LedgerDown, LedgerUnavailable, MethodNotAllowed, Refusal
+from farebox.gateway.attempt import Call
+from farebox.gateway.call import Calls
+from farebox.gateway.exchange import Exchange, Headers, Receive, Scope, Send
+from farebox.gateway.free import Free
+from farebox.gateway.upstream import UpstreamFailed
+from farebox.ids import new_id
+
+_log = structlog.get_logger()
+_METERED = frozenset(("chat_completions", "messages"))
+
+
+class Gateway:
+    """Serves everything that gateway keys are for."""
+
+    def __init__(self, calls: Calls, free: Free) -> None:
+        self._calls = calls
+        self._free = free
+        self._counters: dict[tuple[str, str], Counter] = {}
+
+    def _served(self, dialect: str, name: str) -> None:
+        counter = self._counters.get((dialect, name))
+        if counter is None:
+            counter = self._counters[dialect, name] = metrics.requests.labels(dialect, name, "ok")
+        counter.inc()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        known: list[Call] = []
+        dialect, name = "", "unknown"
+        try:
+            dialect = routes.spoken(exchange.path, exchange.headers)
+            route = routes.match(exchange.method, exchange.path, exchange.headers)
+            dialect, name = route.dialect, route.name
+            if name in _METERED:
+                await self._calls.serve(exchange, route, known)
+            else:
+                await self._free.serve(exchange, route)
+            self._served(dialect, name)
+        except Exception as problem:  # noqa: BLE001 - the gateway's top edge: whatever broke, the caller gets an answer in its words
+            refusal = _refusal(problem)
+            metrics.refusals.labels(refusal.reason).inc()
+            metrics.requests.labels(dialect, name, str(refusal.status)).inc()
+            await _refuse(exchange, dialect, refusal, known[0].request_id if known else new_id("req"))
+
+
+def _refusal(problem: Exception) -> Refusal:
+    if isinstance(problem, Refusal):
+        return problem
+    if isinstance(problem, LedgerUnavailable):
+        return LedgerDown(retry_after_s=5)
+    incident = new_id("inc")
+    _log.error("internal_error", incident=incident, problem=repr(problem), exc_info=not isinstance(problem, FareboxError | UpstreamFailed))
+    return Internal(incident=incident, may_have_charged=True, charged="If the call was made, it is charged.")
+
+
+async def _refuse(exchange: Exchange, dialect: str, refusal: Refusal, request_id: str) -> None:
+    """Says no: as a status before the answer began, as a frame after."""
+    speaker = DIALECTS[dialect]
+    if exchange.began:
+        if not exchange.gone:
+            await exchange.end(speaker.error_frame(refusal, request_id))
+        return
+    headers: Headers = [
+        (b"content-type", b"application/json"),
+        (b"x-farebox-reason", refusal.reason.encode()),
+        (b"x-farebox-request-id", request_id.encode()),
+        (b"request-id" if dialect == "anthropic" else b"x-request-id", request_id.encode()),
+    ]
+    if refusal.retry_after_s is not None:
+        headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
+    if refusal.should_retry is not None:
+        headers.append((b"x-should-retry", b"true" if refusal.should_retry else b"false"))
+    if isinstance(refusal, Busy):
+        headers.append((b"connection", b"close"))
+    if isinstance(refusal, MethodNotAllowed):
+        headers.append((b"allow", str(refusal.facts["allowed"]).encode()))
+    if isinstance(refusal, InvalidKey):
+        headers.append((b"www-authenticate", b"Bearer"))
+    if refusal.status in (413, 415) or not exchange.named.get(b"content-length", b"0").isdigit():
+        headers.append((b"connection", b"close"))
+    await exchange.answer(refusal.status, headers, speaker.refusal(refusal, request_id))

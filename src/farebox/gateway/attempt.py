@@ -1,0 +1,124 @@
+"""What is known of one call while it is on its way: its plan, and each attempt with the state that the one exit (`settle`) needs."""
+
+from typing import Literal
+
+import msgspec
+
+from farebox.dialects.base import Ask, Dialect, Report
+from farebox.ids import new_id
+from farebox.ledger.commands import Bound, Gate
+from farebox.ledger.model import Hold
+from farebox.ledger.plan import Policy
+from farebox.pricing.book import PriceBook
+from farebox.pricing.cards import ModelPrice
+from farebox.pricing.markup import Markup
+from farebox.providers.catalogue import Provider
+
+Stage = Literal["planned", "queued", "held", "forwarded", "done"]
+"""queued: the ledger was asked and has not answered; forwarded: a byte may have left; done: settled, or never held."""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """What the caller said about the call beside its body, read and checked."""
+
+    tags: str = ""
+    user: str = ""
+    run: str = ""
+    run_limit: int | None = None
+    ceiling: int | None = None
+    clamp: bool = False
+    dry_run: bool = False
+    idempotency: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How a call would be made and what it may cost: the quote, with the prices it was computed from."""
+
+    policy: Policy
+    gate: Gate
+    ask: Ask
+    dialect: Dialect
+    provider: Provider
+    model: str
+    """The model's name at the provider."""
+    bound: Bound
+    listed: ModelPrice
+    own: ModelPrice | None
+    """The customer's own price, where there is one: then no markup applies."""
+    markup: Markup
+    input_tokens: int
+    """The input tokens that are held for."""
+    book: PriceBook
+    quoted_at: int
+
+
+class Timings(msgspec.Struct, omit_defaults=True):
+    """Moments of a call in microseconds since it was received."""
+
+    received_at: int = 0
+    """Microseconds since 1970 UTC."""
+    held_us: int = 0
+    sent_us: int = 0
+    first_byte_us: int = 0
+    last_byte_us: int = 0
+
+
+class Attempt:
+    """One try at a provider. Exists before anything can go wrong with it."""
+
+    __slots__ = (
+        "answer_bytes",
+        "available",
+        "body",
+        "failure",
+        "flags",
+        "hold",
+        "hold_id",
+        "lost",
+        "number",
+        "outcome",
+        "pending",
+        "plan",
+        "recorded",
+        "report",
+        "stage",
+        "status",
+        "timings",
+        "upstream_request_id",
+    )
+
+    def __init__(self, request_id: str, number: int, plan: Plan, timings: Timings) -> None:
+        self.hold_id = f"hold_{request_id.removeprefix('req_')}{number}"
+        self.number = number
+        self.plan = plan
+        self.timings = timings
+        self.stage: Stage = "planned"
+        self.hold: Hold | None = None
+        self.available = 0
+        self.pending: object = None
+        """The ledger's answer that is still to come, while `queued`."""
+        self.report: Report | None = None
+        self.failure: str = ""
+        self.outcome: Literal["answered", "not_billed"] = "answered"
+        self.lost = False
+        """Reading ended before the provider did, or what it said cannot be read: what was delivered does not bound what was generated."""
+        self.status = 0
+        self.upstream_request_id = ""
+        self.flags: list[str] = []
+        self.recorded: bytes | None = None
+        """The answer as it is kept for a repeat, encrypted."""
+        self.body = b""
+        self.answer_bytes = 0
+
+
+class Call:
+    """What the caller asked for: one request, which may take more than one attempt."""
+
+    __slots__ = ("attempts", "caller", "request_id", "secret", "timings")
+
+    def __init__(self, secret: str, caller: Caller, received_at: int) -> None:
+        self.request_id = new_id("req")
+        self.secret = secret
+        self.caller = caller
+        self.timings = Timings(received_at=received_at)
+        self.attempts: list[Attempt] = []

@@ -1,0 +1,289 @@
+"""The way of a request, readable in one place: identify, read, quote, hold, forward, relay and meter, rate, capture. One exit."""
+
+import asyncio
+
+import msgspec
+
+from farebox import limits
+from farebox.clock import Clock
+from farebox.dialects import DIALECTS
+from farebox.dialects.base import Ask
+from farebox.dialects.credentials import find_key
+from farebox.dialects.routes import Route
+from farebox.errors import (
+    AlreadyCharged,
+    Draining,
+    FareboxError,
+    IdempotencyMismatch,
+    InProgress,
+    InvalidRequest,
+    LedgerDown,
+    Refusal,
+    UnsupportedEncoding,
+)
+from farebox.gateway import forward, replay, told
+from farebox.gateway.attempt import Attempt, Call, Plan
+from farebox.gateway.authorize import Authorizer
+from farebox.gateway.caller import fingerprint, read_caller
+from farebox.gateway.exchange import Exchange
+from farebox.gateway.flights import Flight, Flights
+from farebox.gateway.forward import Forwarder
+from farebox.gateway.identify import Keyring, refusal_of
+from farebox.gateway.quote import Quoter
+from farebox.gateway.relay import Relay
+from farebox.gateway.settle import Settler
+from farebox.gateway.upstream import Answer, FirstByteTimeout, UpstreamFailed
+from farebox.ledger.commands import Authorized, Refused, Repeated
+from farebox.ledger.plan import Policy
+from farebox.money import format_usd
+from farebox.store.batcher import Batcher
+from farebox.store.reading import Books, Reader
+
+_REPEAT_POLL_S = 0.1
+
+
+class Shelf:
+    """The price book that counts, as far as this process knows; read again when the ledger says that it has changed."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._books = reader.books()
+
+    def books(self) -> Books:
+        return self._books
+
+    def refresh(self) -> Books:
+        if self._reader.book_version() != self._books.version:
+            self._books = self._reader.books()
+        return self._books
+
+
+class Calls:
+    """Serves metered calls. Everything it needs is handed to it by the composition root."""
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        shelf: Shelf,
+        quoter: Quoter,
+        authorizer: Authorizer,
+        forwarder: Forwarder,
+        relay: Relay,
+        settler: Settler,
+        flights: Flights,
+        batcher: Batcher,
+        clock: Clock,
+        body_bytes_max: int,
+    ) -> None:
+        self._keyring = keyring
+        self._shelf = shelf
+        self._quoter = quoter
+        self._authorizer = authorizer
+        self._forwarder = forwarder
+        self._relay = relay
+        self._settler = settler
+        self._flights = flights
+        self._batcher = batcher
+        self._clock = clock
+        self._body_bytes_max = body_bytes_max
+
+    async def serve(self, exchange: Exchange, route: Route, call_holder: list[Call]) -> None:
+        """One call, start to end. Raises a Refusal where nothing was sent to the client yet; `call_holder` then knows the request's id."""
+        secret = find_key(exchange.headers, exchange.query, route)
+        policy = self._identify(secret)
+        call = Call(secret, read_caller(exchange), self._clock())
+        call_holder.append(call)
+        with self._flights.flight(exchange, policy.key.id) as flight:
+            flight.task = asyncio.current_task()
+            body = await self._read_in_time(exchange, flight)
+            ask = self._ask(exchange, route, body)
+            told.unknown(ask)
+            if call.caller.dry_run:
+                return await self._dry_run(exchange, call, self._replan(call, ask))
+            attempt = self._attempt(call, self._plan(policy, ask, call), body)
+            try:
+                repeated = await self._hold(exchange, call, attempt, body)
+                if repeated is not None:
+                    return await self._again(exchange, call, repeated)
+                await self._forward_and_relay(exchange, route, call, attempt, flight)
+            finally:
+                for one in call.attempts:
+                    if one.stage not in ("planned", "done"):
+                        self._settler.settle_detached(call, one)
+
+    async def _read_in_time(self, exchange: Exchange, flight: Flight) -> bytes:
+        """The request body; the look-around of flights.py cancels the wait for one that does not come."""
+        try:
+            return await self.read(exchange)
+        except asyncio.CancelledError:
+            if flight.cut != "request_too_slow" or flight.task is None:
+                raise
+            flight.task.uncancel()
+            raise InvalidRequest(problem=f"The request body did not arrive within {limits.request_body_s_max} s.") from None
+
+    async def read(self, exchange: Exchange) -> bytes:
+        """The request body, refused where its length could not be bounded."""
+        encoding = exchange.named.get(b"content-encoding", b"identity").strip().lower()
+        if encoding not in (b"identity", b""):
+            raise UnsupportedEncoding(encoding=encoding.decode("latin-1")[:32])
+        return await exchange.body(self._body_bytes_max)
+
+    def _identify(self, secret: str) -> Policy:
+        """The caller's policy. What is remembered may be out of date: a refusal is only given on what the ledger has now."""
+        policy = self._keyring.identify(secret)
+        if refusal_of(policy, self._clock()) is not None:
+            policy = self._keyring.fresh(secret)
+            refusal = refusal_of(policy, self._clock())
+            if refusal is not None:
+                raise refusal
+        return policy
+
+    def _ask(self, exchange: Exchange, route: Route, body: bytes) -> Ask:
+        """What is asked, as the provider that is meant reads it: hosts of one API differ in what moves their cost."""
+        home = DIALECTS[route.dialect]
+        ask = home.ask(route.name, body, exchange.named)
+        dialect = self._quoter.dialect_of(ask)
+        return ask if dialect is home else dialect.ask(route.name, body, exchange.named)
+
+    def _plan(self, policy: Policy, ask: Ask, call: Call) -> Plan:
+        try:
+            return self._quote(policy, ask, call, self._shelf.books())
+        except Refusal:
+            return self._replan(call, ask)
+
+    def _replan(self, call: Call, ask: Ask) -> Plan:
+        """The plan by what the ledger has now, whatever is remembered."""
+        policy = self._keyring.fresh(call.secret)
+        refusal = refusal_of(policy, self._clock())
+        if refusal is not None:
+            raise refusal
+        return self._quote(policy, ask, call, self._shelf.refresh())
+
+    def _quote(self, policy: Policy, ask: Ask, call: Call, books: Books) -> Plan:
+        return self._quoter.plan(policy, ask, call.caller, books, self._clock())
+
+    def _attempt(self, call: Call, plan: Plan, body: bytes) -> Attempt:
+        attempt = Attempt(call.request_id, len(call.attempts) + 1, plan, call.timings)
+        attempt.body = body
+        call.attempts.append(attempt)
+        return attempt
+
+    async def _hold(self, exchange: Exchange, call: Call, attempt: Attempt, body: bytes) -> Repeated | None:
+        """Sets the money aside; a repeat of a request that is still running waits for it, up to a limit."""
+        mark = fingerprint(exchange, body, call.caller) if call.caller.idempotency else ""
+
+        give_up = asyncio.get_running_loop().time() + limits.idempotency_wait_s
+        while True:
+            repeated = await self._authorizer.authorize(call, attempt, self._replan, mark)
+            if repeated is None or repeated.state != "running" or asyncio.get_running_loop().time() > give_up:
+                break
+            await asyncio.sleep(_REPEAT_POLL_S)
+        call.timings.held_us = self._clock() - call.timings.received_at
+        return repeated
+
+    async def _forward_and_relay(self, exchange: Exchange, route: Route, call: Call, attempt: Attempt, flight: Flight) -> None:
+        """Forwards, and tries once more where the provider cannot have billed: the old attempt ends and the new is held in one commit."""
+        while True:
+            if flight.is_cut():
+                raise Draining(retry_after_s=1)
+            plan, hold = attempt.plan, attempt.hold
+            cap = hold.units if hold is not None and plan.ask.demand.output_units else None
+            body = plan.dialect.rewrite(
+                plan.ask,
+                attempt.body,
+                model=None if plan.model == plan.ask.model else plan.model,
+                output_cap=None if cap == plan.ask.demand.output_tokens_named else cap,
+            )
+            attempt.stage = "forwarded"
+            call.timings.sent_us = self._clock() - call.timings.received_at
+            try:
+                answer = await self._send(exchange, route, plan, body, flight)
+                return await self._relay.relay(call, attempt, answer, exchange, flight)
+            except UpstreamFailed as failure:
+                if exchange.began:
+                    raise
+                forward.note(failure, attempt)
+                attempt.failure = flight.cut or attempt.failure
+                if failure.may_have_billed or len(call.attempts) >= limits.attempts_max or flight.cut or self._flights.closing:
+                    await self._settler.settle(call, attempt)
+                    raise forward.refusal_of(failure, plan.provider.name) from failure
+                attempt = await self._try_again(call, attempt, exchange)
+            except Refusal:
+                if not exchange.began:
+                    await self._settler.settle(call, attempt)
+                raise
+
+    async def _send(self, exchange: Exchange, route: Route, plan: Plan, body: bytes, flight: Flight) -> Answer:
+        """The provider's answer, once its head is there. Raises UpstreamFailed, also when flights.py has given up the wait for it."""
+        flight.sent = flight.awaiting_head = True
+        flight.drains = plan.provider.drains
+        try:
+            return await self._forwarder.send(plan.provider, route, exchange, body)
+        except asyncio.CancelledError:
+            if not flight.goes_on():
+                raise
+            problem = f"given up: {flight.cut.replace('_', ' ')}"
+            raise FirstByteTimeout(problem, sent="all", connected=True) from None
+        finally:
+            flight.awaiting_head = False
+
+    async def _try_again(self, call: Call, old: Attempt, exchange: Exchange) -> Attempt:
+        """Ends an attempt that cannot have been billed and holds for the next, in one commit, in that order."""
+        new = self._attempt(call, old.plan, old.body)
+        mark = fingerprint(exchange, old.body, call.caller) if call.caller.idempotency else ""
+        new.stage = "queued"
+        both = self._batcher.post(self._settler.command(old), self._authorizer.command(call, new, mark))
+        new.pending = both
+        answer = await both
+        new.stage = "planned"
+        if isinstance(answer, FareboxError):
+            raise LedgerDown(retry_after_s=5)
+        settled, outcome = answer
+        self._settler.booked(call, old, settled)
+        if isinstance(outcome, Authorized):
+            new.hold, new.available, new.stage = outcome.hold, outcome.available, "held"
+            return new
+        if isinstance(outcome, Refused) and outcome.reason != "held":
+            raise self._authorizer.refusal_of(outcome, new.plan, call.caller.run)
+        if await self._authorizer.authorize(call, new, self._replan, mark) is not None:  # what it was planned with has changed meanwhile
+            raise InProgress(request_id=call.request_id, retry_after_s=1)
+        return new
+
+    # --- answers without a provider ------------------------------------------------------------------------------------------------
+
+    async def _again(self, exchange: Exchange, call: Call, repeated: Repeated) -> None:
+        """The recorded answer of the request that had this Idempotency-Key first."""
+        if repeated.state == "mismatch":
+            raise IdempotencyMismatch
+        if repeated.state == "running":
+            raise InProgress(request_id=repeated.request_id, retry_after_s=1)
+        recorded = replay.unseal(call.secret, repeated.request_id, repeated.answer) if repeated.answer else None
+        if recorded is None:
+            raise AlreadyCharged(request_id=repeated.request_id)
+        await exchange.answer(recorded.status, [*recorded.headers, (b"x-farebox-replayed", b"1")], recorded.body)
+
+    async def _dry_run(self, exchange: Exchange, call: Call, plan: Plan) -> None:
+        """The quote, and nothing else: no hold, nothing forwarded."""
+        bound = plan.bound
+        body = _quote_json(call, plan)
+        headers = [(b"content-type", b"application/json"), (b"x-farebox-request-id", call.request_id.encode())]
+        headers.append((b"x-farebox-hold", format_usd(bound.price.at(bound.units_max)).encode()))
+        await exchange.answer(200, headers, body)
+
+
+def _quote_json(call: Call, plan: Plan) -> bytes:
+    bound = plan.bound
+    quote = {
+        "object": "farebox.quote",
+        "request_id": call.request_id,
+        "model": f"{plan.provider.name}/{plan.model}",
+        "worst_case_usd": format_usd(bound.price.at(bound.units_max)),
+        "worst_case_cost_usd": format_usd(bound.cost.at(bound.units_max)),
+        "least_usd": format_usd(bound.price.at(bound.units_min)),
+        "input_tokens_max": plan.input_tokens,
+        "max_output_tokens": bound.units_max,
+        "min_output_tokens": bound.units_min,
+        "book_version": plan.gate.book_version,
+    }
+    return msgspec.json.encode(quote)

@@ -1,0 +1,102 @@
+"""Sends an attempt to its provider: which headers go along, and what its failure says about the bill."""
+
+from farebox import errors
+from farebox.dialects.routes import Route
+from farebox.errors import Refusal
+from farebox.gateway.attempt import Attempt
+from farebox.gateway.exchange import Exchange, Headers
+from farebox.gateway.upstream import Answer, FirstByteTimeout, IdleTimeout, Origin, Upstream, UpstreamFailed
+from farebox.providers.catalogue import Catalogue, Provider
+
+_REQUEST_HEADERS = frozenset((b"content-type", b"accept", b"user-agent", b"openai-beta"))
+_REQUEST_PREFIX = b"anthropic-"
+_QUERY = frozenset((b"beta=true",))
+_ANSWER_HEADERS = frozenset(
+    (
+        b"content-type",
+        b"cache-control",
+        b"request-id",
+        b"x-request-id",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-should-retry",
+        b"openai-processing-ms",
+        b"openai-version",
+    )
+)
+"""What of a provider's answer is the caller's business. The rest describes the operator's account, or the connection."""
+
+
+class Forwarder:
+    """Knows where each provider is."""
+
+    def __init__(self, upstream: Upstream, catalogue: Catalogue) -> None:
+        self._upstream = upstream
+        self._places: dict[str, tuple[Origin, str]] = {}
+        for provider in catalogue.providers.values():
+            self._places[provider.name] = Origin.from_url(provider.base_url, proxy=provider.proxy, ca_file=provider.ca_file)
+
+    async def send(self, provider: Provider, route: Route, exchange: Exchange, body: bytes) -> Answer:
+        """The provider's answer, once its head is there. Raises UpstreamFailed."""
+        origin, base = self._places[provider.name]
+        target = (base + route.upstream_path).encode()
+        if exchange.query in _QUERY:
+            target += b"?" + exchange.query
+        return await self._upstream.send(origin, b"POST", target, request_headers(exchange, provider), body)
+
+
+def request_headers(exchange: Exchange, provider: Provider) -> Headers:
+    """What of the caller's headers goes along, and the provider's credential."""
+    headers = [(name, value) for name, value in exchange.headers if name in _REQUEST_HEADERS or name.startswith(_REQUEST_PREFIX)]
+    headers.append(provider.credential_header())
+    return headers
+
+
+def answer_headers(answer: Answer) -> Headers:
+    """What of the provider's headers the caller gets, its request id also under a name of ours."""
+    headers = [(name, value) for name, value in answer.headers if name in _ANSWER_HEADERS]
+    upstream_id = upstream_request_id(answer)
+    if upstream_id:
+        headers.append((b"x-upstream-request-id", upstream_id))
+    return headers
+
+
+def upstream_request_id(answer: Answer) -> bytes:
+    return answer.header(b"x-request-id") or answer.header(b"request-id") or b""
+
+
+def note(failure: UpstreamFailed, attempt: Attempt) -> None:
+    """Tells the attempt what a failure says about its bill: nothing, if no byte of the request can have been seen."""
+    attempt.failure = name_of(failure)
+    if not failure.may_have_billed:
+        attempt.outcome = "not_billed"
+
+
+def name_of(failure: UpstreamFailed) -> str:
+    """The failure's name in charges and logs."""
+    return _NAMES.get(type(failure).__name__, "upstream_failed")
+
+
+def refusal_of(failure: UpstreamFailed, provider: str, *, costs: bool = True) -> Refusal:
+    """What the caller is told of a failed attempt, on a route that costs something or on one that does not."""
+    billed = costs and failure.may_have_billed
+    facts: dict[str, errors.Fact] = {
+        "provider": provider,
+        "problem": failure.problem,
+        "may_have_charged": billed,
+        "charged": "The call may have been billed and was charged." if billed else "Nothing was charged.",
+    }
+    if isinstance(failure, FirstByteTimeout | IdleTimeout):
+        return errors.UpstreamTimeout(**facts)
+    return errors.UpstreamBadResponse(**facts) if failure.answered or failure.may_have_billed else errors.UpstreamUnreachable(**facts)
+
+
+_NAMES = {
+    "PoolExhausted": "pool_exhausted",
+    "ConnectFailed": "connect_failed",
+    "NotAnswered": "not_answered",
+    "FirstByteTimeout": "first_byte_timeout",
+    "BadAnswer": "bad_answer",
+    "IdleTimeout": "idle_timeout",
+    "CutShort": "cut_short",
+}

@@ -1,0 +1,133 @@
+"""The quote: the most that a call can cost, as a function of its output cap, before anyone is asked for money."""
+
+from farebox.dialects import DIALECTS
+from farebox.dialects.anthropic import Anthropic
+from farebox.dialects.anthropic.request import Defaults
+from farebox.dialects.base import Ask, Dialect
+from farebox.dialects.openai import OpenAI
+from farebox.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, ModelNotPriced
+from farebox.gateway.attempt import Caller, Plan
+from farebox.ledger.commands import Affine, Bound
+from farebox.ledger.model import Key, matches
+from farebox.ledger.plan import Policy
+from farebox.money import BASIS_POINTS, PICO_PER_NANO
+from farebox.pricing.cards import ModelPrice
+from farebox.pricing.markup import Markup
+from farebox.pricing.quote import CostBound, bound
+from farebox.providers.catalogue import HOME, Catalogue, Provider
+from farebox.store.reading import Books
+
+_SHOWN_MAX = 20
+
+
+class Quoter:
+    """Plans calls: which provider and model, at which prices, between which output caps."""
+
+    def __init__(self, catalogue: Catalogue, *, default_output: int, least_output: int) -> None:
+        self._catalogue = catalogue
+        self._dialects = {name: _dialect(provider) for name, provider in catalogue.providers.items()}
+        self._default_output = default_output
+        self._least_output = least_output
+
+    def dialect_of(self, ask: Ask) -> Dialect:
+        """The dialect as the provider that a request means speaks it; where it means none, as the API's own provider does."""
+        found = self._catalogue.resolve(ask.dialect, ask.model)
+        return DIALECTS[ask.dialect] if found is None or found[0].dialect != ask.dialect else self._dialects[found[0].name]
+
+    def plan(self, policy: Policy, ask: Ask, caller: Caller, books: Books, now: int) -> Plan:
+        """The plan of a call. Raises ModelNotFound, ModelNotAllowed, ModelNotPriced, CostUnbounded, InvalidRequest."""
+        provider, model = self.resolve(ask.dialect, ask.model, books)
+        dialect = self._dialects[provider.name]
+        if model != ask.model:
+            ask.hidden_output = dialect.hides_output(model)
+        name = f"{provider.name}/{model}"
+        allowed(policy.key, name, ask.model)
+        if policy.key.unknown_fields == "refuse" and ask.unknown_fields:
+            raise InvalidRequest(problem=f"This key does not pass unknown fields on: {', '.join(ask.unknown_fields)}.")
+        listed = books.listed.find(provider.prices, model, now)
+        if listed is None:
+            raise ModelNotPriced(model=name)
+        own = self._own_price(policy, provider, model, books, now)
+        cost = bound(ask.demand, listed)
+        markup = Markup(*policy.markup)
+        asked = bound(ask.demand, own) if own is not None else None
+        price = Affine(asked.base_pico, asked.per_output_token_pico, PICO_PER_NANO) if asked is not None else _marked_up(cost, markup)
+        low, high = self._caps(policy.key, ask, caller, listed)
+        return Plan(
+            policy,
+            policy.gate(name, caller.run, caller.run_limit),
+            ask,
+            dialect,
+            provider,
+            model,
+            Bound(
+                price,
+                Affine(cost.base_pico, cost.per_output_token_pico, PICO_PER_NANO),
+                Affine(cost.input_tokens + ask.demand.extra_output_tokens, ask.demand.choices if cost.per_output_token_pico else 0),
+                low,
+                high,
+            ),
+            listed,
+            own,
+            markup if own is None else Markup(),
+            cost.input_tokens,
+            books.listed,
+            now,
+        )
+
+    def resolve(self, dialect: str, model: str, books: Books) -> tuple[Provider, str]:
+        """The provider and model that a name means. Raises ModelNotFound, naming what it may have meant."""
+        found = self._catalogue.resolve(dialect, model)
+        if found is None or found[0].dialect != dialect:
+            names = [
+                name for name in books.listed.known(model.partition("/")[2] or model) if name.partition("/")[0] in self._catalogue.providers
+            ]
+            hint = f"Did you mean {' or '.join(names[:_SHOWN_MAX])}?" if names else "Name it as provider/model."
+            raise ModelNotFound(model=model, candidates=hint)
+        return found
+
+    def _own_price(self, policy: Policy, provider: Provider, model: str, books: Books, now: int) -> ModelPrice | None:
+        """The nearest own price, from the key up; none means list price and markup."""
+        for scope in (policy.key.id, *(account.id for account in policy.path)) if books.own else ():
+            book = books.own.get(scope)
+            price = book.find(provider.prices, model, now) if book is not None else None
+            if price is not None:
+                return price
+        return None
+
+    def _caps(self, key: Key, ask: Ask, caller: Caller, price: ModelPrice) -> tuple[int, int]:
+        """The fewest and the most output tokens a call may be admitted with (contract.md §4, output cap)."""
+        demand = ask.demand
+        if not demand.output_units:
+            return 0, 0
+        least = max(self._least_output, demand.output_tokens_min)
+        named = demand.output_tokens_named
+        if named is not None:
+            clamps = caller.clamp or key.clamp == "always"
+            return (min(least, named) if clamps else named), named
+        high = key.default_max_output_tokens or self._default_output
+        if price.output_tokens_max is not None:
+            high = min(high, price.output_tokens_max)
+        high = max(high, demand.output_tokens_min)
+        return (high if key.clamp == "never" and not caller.clamp else min(least, high)), high
+
+
+def _dialect(provider: Provider) -> Dialect:
+    """A provider's dialect. Other hosts of an API have plain prices, and may want the output cap in its older field."""
+    home = DIALECTS[provider.dialect]
+    if HOME.get(provider.dialect) == provider.name and provider.cap_field == "max_completion_tokens":
+        return home
+    if provider.dialect == "openai":
+        return OpenAI(cap_field=provider.cap_field, tiers_of_auto=("default",))
+    return Anthropic(Defaults(tiers_of_auto=("default",), geos_of_default=("global",)))
+
+
+def _marked_up(cost: CostBound, markup: Markup) -> Affine:
+    factor = BASIS_POINTS + markup.basis_points
+    return Affine(cost.base_pico * factor, cost.per_output_token_pico * factor, PICO_PER_NANO * BASIS_POINTS, markup.fixed_nano)
+
+
+def allowed(key: Key, name: str, asked: str) -> None:
+    """Raises ModelNotAllowed unless the key may use `provider/model` (or the alias it was asked by)."""
+    if key.models and not any(matches(pattern, name) or pattern == asked for pattern in key.models):
+        raise ModelNotAllowed(model=asked, allowed=", ".join(key.models[:_SHOWN_MAX]))

@@ -1,0 +1,266 @@
+"""The answer on its way back: the same bytes to the client, usage read as they pass, the end held back until the charge is durable."""
+
+import asyncio
+
+from farebox import limits
+from farebox.clock import Clock
+from farebox.dialects.base import StreamMeter
+from farebox.errors import ChargePending, Refusal, UpstreamAccount, UpstreamBadResponse, UpstreamTimeout
+from farebox.gateway import forward, replay
+from farebox.gateway.attempt import Attempt, Call
+from farebox.gateway.exchange import Exchange, Headers
+from farebox.gateway.flights import Flight, Flights
+from farebox.gateway.settle import Settler
+from farebox.gateway.upstream import Answer, IdleTimeout, UpstreamFailed
+from farebox.ledger.model import Charge
+from farebox.money import format_usd
+
+_ERRORS_FROM = 400
+_REST_S = 1.0
+_NO_STREAM = (b"text/html", b"application/json")
+"""What no host streams events as: an error page, or a whole answer where a stream was asked for."""
+_CHARGED = "The call may have been billed and was charged."
+
+
+class Relay:
+    """Carries answers. One per process."""
+
+    def __init__(self, settler: Settler, flights: Flights, clock: Clock, *, records: bool) -> None:
+        self._settler = settler
+        self._flights = flights
+        self._clock = clock
+        self._records = records
+
+    async def relay(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight) -> None:
+        """Relays one answer and settles its attempt. Raises a Refusal where nothing was sent to the client yet."""
+        flight.answer = answer
+        if flight.cut:
+            answer.abort()
+        attempt.status = answer.status
+        attempt.upstream_request_id = forward.upstream_request_id(answer).decode("latin-1")[: limits.upstream_request_id_bytes_max]
+        attempt.timings.first_byte_us = self._since(call)
+        if answer.status >= _ERRORS_FROM:
+            await self._error(call, attempt, answer, exchange)
+        elif answer.status != 200 or (answer.header(b"content-encoding") or b"identity") != b"identity":  # noqa: PLR2004
+            answer.abort()
+            attempt.failure = "bad_answer"
+            raise self._bad(
+                attempt, f"status {answer.status}, content-encoding {(answer.header(b'content-encoding') or b'none').decode('latin-1')}"
+            )
+        elif attempt.plan.ask.stream:
+            if (answer.header(b"content-type") or b"").lower().startswith(_NO_STREAM):
+                answer.abort()
+                attempt.failure, attempt.lost = "bad_answer", True
+                raise self._bad(attempt, f"a stream was asked for, and it sent {_shown(answer.header(b'content-type'))}")
+            await self._stream(call, attempt, answer, exchange, flight)
+        else:
+            await self._whole(call, attempt, answer, exchange)
+
+    # --- errors ------------------------------------------------------------------------------------------------------------------
+
+    async def _error(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange) -> None:
+        """An error status is not billed by any provider known here (providers.md §5.1); its body passes as it is, unless it is about
+        the operator's own account.
+        """
+        attempt.outcome = "not_billed"
+        attempt.failure = f"upstream_{answer.status}"
+        try:
+            body = await answer.read_all(limits.error_body_bytes_max)
+        except UpstreamFailed as failure:
+            raise UpstreamBadResponse(
+                provider=attempt.plan.provider.name, problem=failure.problem, charged="Nothing was charged."
+            ) from failure
+        if attempt.plan.dialect.fault(answer.status, body) == "account":
+            attempt.flags.append("upstream_account")
+            raise UpstreamAccount(provider=attempt.plan.provider.name)
+        charge = await self._settler.settle(call, attempt)
+        headers = self.headers(call, attempt, answer)
+        if charge is not None:
+            headers += _money(charge, attempt)
+        await exchange.answer(answer.status, headers, body)
+
+    # --- a whole answer -----------------------------------------------------------------------------------------------------------
+
+    async def _whole(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange) -> None:
+        body = await answer.read_all(limits.answer_body_bytes_max)
+        attempt.timings.last_byte_us = self._since(call)
+        report = attempt.report = attempt.plan.dialect.read_answer(attempt.plan.ask, body)
+        if not report.finished:
+            attempt.failure, attempt.lost = "bad_answer", True
+            raise self._bad(attempt, "its body is not an answer of this API")
+        headers = self.headers(call, attempt, answer)
+        self._record(call, attempt, answer.status, headers, body)
+        charge = await self._settler.settle(call, attempt)
+        if charge is not None:
+            headers += _money(charge, attempt)
+        await exchange.answer(answer.status, headers, body)
+
+    # --- a stream -----------------------------------------------------------------------------------------------------------------
+
+    async def _stream(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight) -> None:
+        meter = attempt.plan.dialect.stream(attempt.plan.ask)
+        kept = _Kept(call, records=self._records)
+        headers = self.headers(call, attempt, answer)
+        hold = attempt.hold
+        if hold is not None:
+            headers.append((b"x-farebox-available", format_usd(attempt.available).encode()))
+        exchange.watch()
+        try:
+            await exchange.head(answer.status, headers)
+            failure = await self._pump(attempt, answer, exchange, flight, meter, kept)
+            attempt.timings.last_byte_us = self._since(call)
+            attempt.report = meter.report()
+            await self._finish(call, attempt, exchange, meter, kept, failure, headers)
+        finally:
+            if attempt.report is None:  # the task was cancelled: nobody reads on, and what the provider goes on to generate is not seen
+                attempt.report, attempt.lost = meter.report(), True
+                attempt.failure = attempt.failure or flight.cut or "cancelled"
+        await _rest(answer)
+
+    async def _pump(
+        self, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight, meter: StreamMeter, kept: "_Kept"
+    ) -> UpstreamFailed | None:
+        """Pieces from the provider to the client until the end is held back, the upstream ends, or it fails. Reads on when the client
+        has left: it is the only way to know what was billed.
+        """
+        try:
+            while not meter.finished:
+                piece = await answer.read()
+                if not piece:
+                    await self._give(meter.close(), exchange, kept)
+                    return None
+                await self._give(meter.feed(piece), exchange, kept)
+                if exchange.gone and not self._flights.drain(flight):
+                    self._left(attempt, flight.cut)
+                    return None
+        except UpstreamFailed as failure:
+            attempt.failure = forward.name_of(failure)
+            if flight.cut or isinstance(failure, IdleTimeout):
+                self._left(attempt, flight.cut or attempt.failure)
+            return failure
+        return None
+
+    @staticmethod
+    async def _give(data: bytes, exchange: Exchange, kept: "_Kept") -> None:
+        """Sends a piece on, if anybody is there to take it."""
+        kept.add(data)
+        if data and not exchange.gone:
+            await exchange.piece(data)
+
+    @staticmethod
+    def _left(attempt: Attempt, why: str) -> None:
+        """We stopped reading, not the provider: it may go on, and bill what nobody reads."""
+        attempt.failure = why
+        attempt.lost = not attempt.plan.provider.stops_billing_on_cancel
+
+    async def _finish(
+        self,
+        call: Call,
+        attempt: Attempt,
+        exchange: Exchange,
+        meter: StreamMeter,
+        kept: "_Kept",
+        failure: UpstreamFailed | None,
+        headers: Headers,
+    ) -> None:
+        """Charges, and only then lets the client see the end: its own terminal event, or an error frame in its words. Never silence."""
+        ending = meter.held_back
+        if meter.finished:
+            kept.add(ending)
+            attempt.recorded = kept.sealed(attempt.status, headers)
+        elif meter.report().upstream_error:
+            attempt.failure = attempt.failure or "upstream_error"
+        else:
+            ending += self._broken(call, attempt, failure)
+        try:
+            await self._settler.settle(call, attempt)
+        except ChargePending as pending:
+            ending = attempt.plan.dialect.error_frame(pending, call.request_id)
+        if not exchange.gone:
+            await exchange.end(ending)
+
+    def _broken(self, call: Call, attempt: Attempt, failure: UpstreamFailed | None) -> bytes:
+        attempt.failure = attempt.failure or "ended_early"
+        provider = attempt.plan.provider.name
+        if failure is None:
+            refusal: Refusal = self._bad(attempt, "its stream ended before its end")
+        elif attempt.failure in ("shutdown", "request_too_long"):
+            refusal = UpstreamTimeout(provider=provider, problem=attempt.failure.replace("_", " "), may_have_charged=True, charged=_CHARGED)
+        else:
+            refusal = forward.refusal_of(failure, provider)
+        return attempt.plan.dialect.error_frame(refusal, call.request_id)
+
+    # --- both ---------------------------------------------------------------------------------------------------------------------
+
+    def headers(self, call: Call, attempt: Attempt, answer: Answer) -> Headers:
+        """The provider's headers that are the caller's business, and ours."""
+        headers = forward.answer_headers(answer)
+        headers.append((b"x-farebox-request-id", call.request_id.encode()))
+        hold = attempt.hold
+        if hold is not None:
+            headers.append((b"x-farebox-hold", format_usd(hold.amount).encode()))
+            demand = attempt.plan.ask.demand
+            if demand.output_units and hold.units != demand.output_tokens_named:
+                headers.append((b"x-farebox-max-output-tokens", str(hold.units).encode()))
+        return headers
+
+    def _record(self, call: Call, attempt: Attempt, status: int, headers: Headers, body: bytes) -> None:
+        if self._records and call.caller.idempotency and len(body) <= limits.replay_answer_bytes_max:
+            attempt.recorded = replay.seal(call.secret, call.request_id, status, headers, body)
+
+    def _bad(self, attempt: Attempt, problem: str) -> UpstreamBadResponse:
+        return UpstreamBadResponse(provider=attempt.plan.provider.name, problem=problem, may_have_charged=True, charged=_CHARGED)
+
+    def _since(self, call: Call) -> int:
+        return self._clock() - call.timings.received_at
+
+
+class _Kept:
+    """What a stream said, kept for a repeat with the same Idempotency-Key; nothing when there is none, or when it is too much."""
+
+    __slots__ = ("_call", "_pieces", "_size", "_wanted")
+
+    def __init__(self, call: Call, *, records: bool) -> None:
+        self._call = call
+        self._wanted = records and bool(call.caller.idempotency)
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        if self._wanted:
+            self._pieces.append(piece)
+            self._size += len(piece)
+            if self._size > limits.replay_answer_bytes_max:
+                self._wanted = False
+                self._pieces.clear()
+
+    def sealed(self, status: int, headers: Headers) -> bytes | None:
+        return replay.seal(self._call.secret, self._call.request_id, status, headers, b"".join(self._pieces)) if self._wanted else None
+
+
+def _money(charge: Charge, attempt: Attempt) -> Headers:
+    """What it cost, and what is left: the ledger's numbers at the hold, and what the hold gave back since."""
+    hold = attempt.hold
+    back = hold.amount - charge.paid if hold is not None else 0
+    return [
+        (b"x-farebox-cost", format_usd(charge.price).encode()),
+        (b"x-farebox-available", format_usd(max(attempt.available + back, 0)).encode()),
+    ]
+
+
+def _shown(value: bytes | None) -> str:
+    return "nothing" if value is None else ascii(value.decode("latin-1"))[1:-1][:64]
+
+
+async def _rest(answer: Answer) -> None:
+    """What follows the terminal event, so that the connection can be used again; a provider that does not end is left."""
+    if answer.ended:
+        while await answer.read():
+            pass
+        return
+    try:
+        async with asyncio.timeout(_REST_S):
+            while await answer.read():
+                pass
+    except (TimeoutError, UpstreamFailed):
+        answer.abort()

@@ -1,0 +1,238 @@
+"""The one exit: whatever happened to an attempt, it ends here in one charge. Works out what it came to, and tells the ledger."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from farebox import limits
+from farebox.clock import Clock
+from farebox.dialects.base import Report
+from farebox.errors import Busy, ChargePending, FareboxError, LedgerUnavailable
+from farebox.gateway.attempt import Attempt, Call, Plan
+from farebox.gateway.told import alarm
+from farebox.ledger.commands import Authorized, Capture, Command, Release, Result, Settled
+from farebox.ledger.model import Charge
+from farebox.money import nano_half_even
+from farebox.pricing.cards import ModelPrice
+from farebox.pricing.markup import charge_nano
+from farebox.pricing.rate import NOT_PRICED, Rated, rate
+from farebox.store.batcher import Batcher
+from farebox.usage import OUT_TEXT, TOKEN_UNITS, Usage
+
+_encode = msgspec.json.Encoder().encode
+_RAW_BYTES_MAX = 16_384
+_AGAIN_S = 1.0
+"""How long a settlement waits before it is submitted again to a ledger that cannot be reached."""
+OnSettled = Callable[[Call, Attempt, Charge], None]
+
+
+class Settler:
+    """Settles attempts. `on_settled` is told of every charge: the request's log line, metrics, whoever waits for the money."""
+
+    def __init__(self, batcher: Batcher, clock: Clock, on_settled: OnSettled) -> None:
+        self._batcher = batcher
+        self._clock = clock
+        self._on_settled = on_settled
+        self.detached: set[asyncio.Task[Any]] = set()
+        """Settlements whose request has left; awaited at shutdown."""
+        self.closing = asyncio.Event()
+
+    async def settle(self, call: Call, attempt: Attempt) -> Charge | None:
+        """Ends the attempt with its charge; None when nothing was held. Raises ChargePending when the ledger cannot be reached: then the
+        hold stays, and the charge is submitted again until it is booked.
+        """
+        if attempt.stage == "queued":
+            await self._learn(attempt)
+        if attempt.stage in ("planned", "done") or attempt.hold is None:
+            return None
+        command = self.command(attempt)
+        attempt.stage = "done"
+        return await self._book(call, attempt, command)
+
+    async def _learn(self, attempt: Attempt) -> None:
+        """The caller left before the ledger answered: what it answered decides what there is to settle."""
+        assert asyncio.isfuture(attempt.pending)  # noqa: S101 - tells the type checker what `queued` means
+        answer = await attempt.pending
+        if isinstance(answer, tuple) and isinstance(answer[-1], Authorized):
+            attempt.hold, attempt.stage = answer[-1].hold, "held"
+        else:
+            attempt.stage = "planned"
+
+    async def _book(self, call: Call, attempt: Attempt, command: Command) -> Charge | None:
+        answer = await self._batcher.post(command)
+        if isinstance(answer, LedgerUnavailable | Busy):
+            self._keep(self._until_booked(call, attempt, command))
+            raise ChargePending(may_have_charged=True)
+        return self.booked(call, attempt, None if isinstance(answer, FareboxError) else answer[0])
+
+    async def _until_booked(self, call: Call, attempt: Attempt, command: Command) -> None:
+        """Submits a settlement until the ledger takes it. It carries the hold's id, so that one which was booked unheard is not booked twice.
+        Where the process ends before that, the next start charges the hold.
+        """
+        alarm("charge_pending", hold=attempt.hold_id)
+        answer: Any = LedgerUnavailable(problem="")
+        while isinstance(answer, LedgerUnavailable | Busy):
+            if self.closing.is_set():
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN_S):
+                    await self.closing.wait()
+            answer = await self._batcher.post(command)
+        self.booked(call, attempt, None if isinstance(answer, FareboxError) else answer[0])
+
+    def booked(self, call: Call, attempt: Attempt, outcome: object) -> Charge | None:
+        """What the ledger made of a settlement. It refuses none; a fault was told by the store, and leaves the hold to the sweeper."""
+        attempt.stage = "done"
+        if not isinstance(outcome, Settled):
+            alarm("not_settled", hold=attempt.hold_id, outcome=repr(outcome))
+            raise ChargePending(may_have_charged=True)
+        self._on_settled(call, attempt, outcome.charge)
+        return outcome.charge
+
+    def settle_detached(self, call: Call, attempt: Attempt) -> None:
+        """Settles in a task of its own, which outlives the request."""
+        self._keep(self.settle(call, attempt))
+
+    def _keep(self, settling: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.ensure_future(self._quietly(settling))
+        self.detached.add(task)
+        task.add_done_callback(self.detached.discard)
+
+    async def _quietly(self, settling: Coroutine[Any, Any, object]) -> None:
+        with contextlib.suppress(ChargePending):  # told already, and submitted again
+            await settling
+
+    async def close(self) -> None:
+        """Waits for every settlement on its way; what the ledger does not take now is left to the next start."""
+        self.closing.set()
+        while self.detached:
+            await asyncio.wait(set(self.detached))
+
+    # --- what it came to -------------------------------------------------------------------------------------------------------
+
+    def command(self, attempt: Attempt) -> Capture | Release:
+        """What the ledger is told: a release where the provider surely did not bill, else the charge."""
+        timings = _encode(attempt.timings).decode()
+        if attempt.stage == "held":
+            return Release(attempt.hold_id, attempt.failure or "not_sent", attempt.status, timings, attempt.upstream_request_id)
+        result = result_of(attempt)
+        if result is None:
+            return Release(attempt.hold_id, attempt.failure or attempt.outcome, attempt.status, timings, attempt.upstream_request_id)
+        return Capture(attempt.hold_id, msgspec.structs.replace(result, timings=timings), attempt.recorded, attempt.plan.gate)
+
+
+def result_of(attempt: Attempt) -> Result | None:
+    """What a forwarded attempt costs, by ledger.md §6. None: it is known that nothing was billed."""
+    plan, report = attempt.plan, attempt.report
+    if attempt.outcome == "not_billed":
+        return None
+    flags = [*attempt.flags, *(report.flags if report is not None else ())]
+    usage = report.usage if report is not None and report.finished else None
+    if usage is not None and _tokens(usage) > limits.absurd_usage_factor * max(_tokens_bound(attempt), 1):
+        flags.append("absurd_usage")
+        usage = None
+    if usage is not None:
+        charged = _priced(plan, usage, usage.completeness, flags)
+        if charged is not None:
+            return _labelled(charged, attempt, report)
+    if report is not None and not plan.ask.hidden_output and not attempt.lost:
+        estimate = _estimate(attempt, report)
+        return _labelled(_within(attempt, estimate, flags), attempt, report)
+    return _labelled(_whole_hold(attempt, flags), attempt, report)
+
+
+def _priced(plan: Plan, usage: Usage, completeness: str, flags: list[str]) -> Result | None:
+    """The price of a usage; None where a unit has no price anywhere, which is charged as unknown."""
+    listed = _served(plan, usage, flags)
+    rated = rate(usage, listed)
+    flags += rated.flags
+    if NOT_PRICED in rated.flags:
+        return None
+    price = charge_nano(rated.total_pico, plan.markup) if plan.own is None else nano_half_even(rate(usage, plan.own).total_pico)
+    cost = nano_half_even(rated.total_pico)
+    return Result(
+        "answered",
+        completeness,
+        price,
+        cost,
+        cost,
+        _tokens(usage),
+        usage.model_served,
+        _usage_json(usage),
+        _lines_json(rated),
+        flags=",".join(flags),
+    )
+
+
+def _served(plan: Plan, usage: Usage, flags: list[str]) -> ModelPrice:
+    """The prices of the model that answered, in the book that the hold was quoted with; those of the model asked, where it has none."""
+    served = usage.model_served
+    if not served or served == plan.model:
+        return plan.listed
+    found = plan.book.find(plan.provider.prices, served, plan.quoted_at)
+    if found is None:
+        flags.append("served_model_not_priced")
+        return plan.listed
+    return found
+
+
+def _estimate(attempt: Attempt, report: Report) -> Usage:
+    """Where all output is visible: exact input if it was seen, else its bound; and one token per delivered byte."""
+    seen = report.input_seen
+    units = dict(seen.units) if seen is not None else {attempt.plan.ask.demand.input_units[0]: attempt.plan.input_tokens}
+    units[OUT_TEXT] = units.get(OUT_TEXT, 0) + report.delivered_bytes
+    prompt = seen.prompt_total if seen is not None else attempt.plan.input_tokens
+    return Usage(units, prompt, report.model_served, attempt.plan.ask.demand.conditions[0], "estimated")
+
+
+def _within(attempt: Attempt, usage: Usage, flags: list[str]) -> Result:
+    """An estimate is charged at most the hold: it is ours, not the provider's word."""
+    result = _priced(attempt.plan, usage, "estimated", flags)
+    hold = attempt.hold
+    if result is None or hold is None or result.price >= hold.amount:
+        return msgspec.structs.replace(_whole_hold(attempt, flags), completeness="estimated")
+    return msgspec.structs.replace(result, cost=min(result.cost, hold.cost_bound), list_cost=min(result.cost, hold.cost_bound))
+
+
+def _whole_hold(attempt: Attempt, flags: list[str]) -> Result:
+    hold = attempt.hold
+    assert hold is not None  # noqa: S101 - only what is held comes here
+    return Result("answered", "unknown", hold.amount, hold.cost_bound, hold.cost_bound, hold.tokens_bound, flags=",".join(flags))
+
+
+def _labelled(result: Result, attempt: Attempt, report: Report | None) -> Result:
+    served = report.model_served if report is not None else ""
+    return msgspec.structs.replace(
+        result,
+        outcome=attempt.failure or attempt.outcome,
+        model_served=result.model_served or served,
+        status=attempt.status,
+        upstream_request_id=attempt.upstream_request_id,
+    )
+
+
+def _tokens(usage: Usage) -> int:
+    return sum(quantity for unit, quantity in usage.units.items() if unit in TOKEN_UNITS)
+
+
+def _tokens_bound(attempt: Attempt) -> int:
+    return attempt.hold.tokens_bound if attempt.hold is not None else 0
+
+
+def _usage_json(usage: Usage) -> str:
+    told: dict[str, Any] = {"units": usage.units, "prompt_total": usage.prompt_total}
+    told["conditions"] = {
+        name: value
+        for name, value in msgspec.structs.asdict(usage.conditions).items()
+        if value not in ("default", "standard", "global", False)
+    }
+    if usage.raw and len(usage.raw) <= _RAW_BYTES_MAX:
+        told["reported"] = msgspec.Raw(usage.raw)
+    return _encode(told).decode()
+
+
+def _lines_json(rated: Rated) -> str:
+    return _encode([msgspec.structs.astuple(line) for line in rated.lines]).decode()

@@ -1,0 +1,132 @@
+"""What is told of a settled call: its log line (never bodies, never keys) and its metrics. Cheap, because every call pays for it."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+
+from farebox import metrics
+from farebox.clock import US_PER_S, Clock
+from farebox.dialects.base import Ask
+from farebox.gateway.attempt import Attempt, Call
+from farebox.ledger.model import Charge
+from farebox.money import NANO_PER_USD, format_usd
+
+_log = structlog.get_logger()
+_encode = msgspec.json.Encoder().encode
+_QUIET_FLAGS = frozenset(("unknown_field",))
+_NAMES_MAX = 200
+Alarm = Callable[..., None]
+
+
+def alarm(name: str, **facts: Any) -> None:
+    """Something an operator should look at: counted, and logged as an error."""
+    metrics.alarms.labels(name).inc()
+    _log.error(name, **facts)
+
+
+_names_seen: set[str] = set()
+
+
+def unknown(ask: Ask) -> None:
+    """Counts, by name, the fields that a dialect does not know; only so many names, because callers make them up."""
+    for name in ask.unknown_fields:
+        if name in _names_seen or len(_names_seen) < _NAMES_MAX:
+            _names_seen.add(name)
+            metrics.unknown_fields.labels(ask.dialect, name).inc()
+        else:
+            metrics.unknown_fields.labels(ask.dialect, "others").inc()
+
+
+class Lines:
+    """The log line per request, written in one piece each."""
+
+    def __init__(self, *, on: bool, json: bool) -> None:
+        self.on = on
+        self._json = json
+
+    def write(self, facts: dict[str, Any]) -> None:
+        if self._json:
+            sys.stderr.write(_encode(facts).decode() + "\n")
+        else:
+            sys.stderr.write(" ".join(f"{name}={value}" for name, value in facts.items() if value not in ("", 0)) + "\n")
+
+
+class Teller:
+    """Told of every charge."""
+
+    def __init__(self, lines: Lines, clock: Clock, *, wake: Callable[[str], None]) -> None:
+        self._lines = lines
+        self._clock = clock
+        self._wake = wake
+        self._counters: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+
+    def settled(self, call: Call, attempt: Attempt, charge: Charge) -> None:
+        """A charge is durable."""
+        self._wake(charge.wallet)
+        timings = call.timings
+        now = self._clock()
+        charged, dollars = self._counted(charge)
+        charged.inc()
+        dollars.inc(charge.paid / NANO_PER_USD)
+        hold = attempt.hold
+        if hold is not None:
+            metrics.held_usd.inc(hold.amount / NANO_PER_USD)
+        metrics.hold_seconds.observe(timings.held_us / US_PER_S)
+        if timings.last_byte_us:
+            metrics.time_to_bill_seconds.observe(max(now - timings.received_at - timings.last_byte_us, 0) / US_PER_S)
+        if charge.written_off:
+            metrics.written_off_usd.labels(charge.provider).inc(charge.written_off / NANO_PER_USD)
+        self._alarms(attempt, charge)
+        if self._lines.on:
+            self._lines.write(self._line(call, attempt, charge, now))
+
+    def _counted(self, charge: Charge) -> tuple[Any, Any]:
+        """The counters of one kind of charge: looking them up by label costs more than counting."""
+        kind = (charge.provider, charge.outcome, charge.completeness)
+        known = self._counters.get(kind)
+        if known is None:
+            known = self._counters[kind] = (metrics.charges.labels(*kind), metrics.charged_usd.labels(charge.provider))
+        return known
+
+    @staticmethod
+    def _line(call: Call, attempt: Attempt, charge: Charge, now: int) -> dict[str, Any]:
+        hold, timings = attempt.hold, call.timings
+        return {
+            "event": "charged",
+            "request": call.request_id,
+            "attempt": attempt.number,
+            "key": charge.key,
+            "account": charge.account,
+            "model": f"{charge.provider}/{charge.model}",
+            "route": charge.route,
+            "status": charge.status,
+            "outcome": charge.outcome,
+            "completeness": charge.completeness,
+            "held_usd": format_usd(hold.amount) if hold is not None else "0.00",
+            "price_usd": format_usd(charge.price),
+            "written_off_usd": format_usd(charge.written_off) if charge.written_off else "",
+            "held_us": timings.held_us,
+            "first_byte_us": timings.first_byte_us,
+            "total_us": now - timings.received_at,
+            "flags": charge.flags,
+        }
+
+    def _alarms(self, attempt: Attempt, charge: Charge) -> None:
+        """Overage, lost truth and whatever was odd about a report."""
+        hold = attempt.hold
+        if hold is not None and charge.price > hold.amount:
+            alarm("overage", hold=charge.hold_id, held=hold.amount, price=charge.price, written_off=charge.written_off)
+        if (
+            attempt.report is not None
+            and attempt.report.usage is not None
+            and attempt.report.usage.prompt_total > attempt.plan.input_tokens
+        ):
+            metrics.bound_exceeded.labels(charge.provider).inc()
+        for flag in charge.flags.split(",") if charge.flags else ():
+            if flag not in _QUIET_FLAGS and charge.outcome != "released":
+                metrics.alarms.labels(flag).inc()
+        if "upstream_account" in attempt.flags:
+            alarm("upstream_account", provider=charge.provider, status=charge.status)

@@ -1,0 +1,134 @@
+"""A response as its reader sees it: status, headers, then pieces of the body. Owns the buffer between the socket and the reader;
+how bytes get into it is the connection's business.
+"""
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from farebox.gateway.upstream.failures import BadAnswer, UpstreamFailed
+
+_PIECE_COST_BYTES = 64
+"""What a piece is counted at beside its bytes, so that a flood of one-byte pieces is bounded too."""
+
+
+class Source(Protocol):
+    """What an answer needs of the connection it comes from."""
+
+    def drained(self) -> None:
+        """The reader has caught up."""
+
+    def abandon(self) -> UpstreamFailed:
+        """Nobody will read on: close at once. Gives what reading on is answered with."""
+
+
+class Answer:
+    """One response. `status`, `headers` (names in lower case, order and repeats kept) and `first_byte_at` (microseconds since 1970,
+    when the head was whole) are there from the start; `ended` says that the whole body has arrived, read or not.
+    """
+
+    __slots__ = ("_failure", "_loop", "_pieces", "_source", "_waiter", "buffered_bytes", "ended", "first_byte_at", "headers", "status")
+
+    def __init__(self, source: Source, loop: asyncio.AbstractEventLoop) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.first_byte_at = 0
+        self.ended = False
+        self.buffered_bytes = 0
+        """What has arrived and was not read yet, pieces counted at a little more than their bytes."""
+        self._loop = loop
+        self._source: Source | None = source
+        self._pieces: deque[bytes] = deque()
+        self._failure: UpstreamFailed | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header, asked for in lower case."""
+        for known, value in self.headers:
+            if known == name:
+                return value
+        return None
+
+    async def read(self) -> bytes:
+        """The next piece of the body as it came; b"" at its clean end, and only there. Raises UpstreamFailed when it has no clean end,
+        after the pieces that did arrive. Cancelled, it aborts.
+        """
+        while not self._pieces:
+            if self._failure is not None:
+                raise self._failure
+            if self.ended:
+                return b""
+            await self._wait()
+        return self._take()
+
+    async def read_all(self, limit: int) -> bytes:
+        """The rest of the body in one. Raises UpstreamFailed as `read` does, and BadAnswer (aborting) beyond `limit` bytes."""
+        pieces, size = [], 0
+        while piece := self._take() if self._pieces else await self.read():
+            size += len(piece)
+            if size > limit:
+                self.abort()
+                raise BadAnswer(f"the body is larger than {limit} bytes", sent="all", connected=True, answered=True)
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def abort(self) -> None:
+        """Close the connection now, unless the whole body has already arrived. What is not read is dropped, and reading on raises CutShort."""
+        if self._source is not None:
+            failure = self._source.abandon()
+            self._pieces.clear()
+            self.buffered_bytes = 0
+            self.fail(failure)
+
+    # --- called by the client and the connection ------------------------------------------------------------------------
+
+    async def head(self) -> None:
+        """Returns when status and headers are there. Raises UpstreamFailed, and aborts when cancelled."""
+        while not self.status:
+            if self._failure is not None:
+                raise self._failure
+            await self._wait()
+
+    def begin(self, status: int, headers: list[tuple[bytes, bytes]], first_byte_at: int) -> None:
+        """The head is whole."""
+        self.status, self.headers, self.first_byte_at = status, headers, first_byte_at
+        self._wake()
+
+    def put(self, piece: bytes) -> None:
+        """A piece of the body, never empty."""
+        self._pieces.append(piece)
+        self.buffered_bytes += len(piece) + _PIECE_COST_BYTES
+        self._wake()
+
+    def end(self) -> None:
+        """The whole body has arrived, and the connection is no longer this answer's."""
+        self._source, self.ended = None, True
+        self._wake()
+
+    def fail(self, failure: UpstreamFailed) -> None:
+        """There will be no clean end, and the connection is no longer this answer's."""
+        self._source, self._failure = None, failure
+        self._wake()
+
+    def _take(self) -> bytes:
+        piece = self._pieces.popleft()
+        self.buffered_bytes -= len(piece) + _PIECE_COST_BYTES
+        if self._source is not None:
+            self._source.drained()
+        return piece
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        if self._waiter is not None:
+            raise RuntimeError("an answer has one reader")
+        waiter = self._waiter = self._loop.create_future()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        finally:
+            self._waiter = None

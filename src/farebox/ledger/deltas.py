@@ -1,0 +1,161 @@
+"""The only ways in which a command changes anything: relative where numbers are shared, whole rows where one command owns them. Values only."""
+
+import msgspec
+
+from farebox.ledger.model import (
+    NOTHING,
+    Account,
+    Amounts,
+    Budget,
+    Charge,
+    Counter,
+    Grant,
+    Hold,
+    HoldState,
+    Key,
+    Leg,
+    Replayable,
+    Transfer,
+    WindowRef,
+)
+
+
+class GrantChanged(msgspec.Struct, frozen=True, gc=False):
+    grant: str
+    amount: int = 0
+    spent: int = 0
+    held: int = 0
+    expired: int = 0
+
+
+class WindowsChanged(msgspec.Struct, frozen=True):
+    """The same change to every window that a call counts in."""
+
+    refs: tuple[WindowRef, ...]
+    held: Amounts = NOTHING
+    spent: Amounts = NOTHING
+
+
+class HoldOpened(msgspec.Struct, frozen=True):
+    hold: Hold
+
+
+class HoldClosed(msgspec.Struct, frozen=True):
+    hold_id: str
+    state: HoldState
+    at: int
+
+
+class HoldGrown(msgspec.Struct, frozen=True):
+    hold_id: str
+    more: Amounts
+    units: int
+    legs: tuple[Leg, ...]
+    deadline: int
+
+
+class HoldCounted(msgspec.Struct, frozen=True):
+    """A counter made while the hold was open counts it too."""
+
+    hold_id: str
+    window: WindowRef
+
+
+class ChargeWritten(msgspec.Struct, frozen=True):
+    charge: Charge
+
+
+class ChargeRevised(msgspec.Struct, frozen=True):
+    charge: Charge
+
+
+class ChargeRefunded(msgspec.Struct, frozen=True):
+    hold_id: str
+    amount: int
+
+
+class ReplayOpened(msgspec.Struct, frozen=True):
+    replayable: Replayable
+
+
+class ReplayClosed(msgspec.Struct, frozen=True):
+    key: str
+    name: str
+    request_id: str
+    answer: bytes | None
+
+
+class ReplayFreed(msgspec.Struct, frozen=True):
+    key: str
+    name: str
+    request_id: str
+
+
+class GrantOpened(msgspec.Struct, frozen=True):
+    grant: Grant
+
+
+class TransferBooked(msgspec.Struct, frozen=True):
+    transfer: Transfer
+
+
+class AccountWritten(msgspec.Struct, frozen=True):
+    account: Account
+
+
+class KeyWritten(msgspec.Struct, frozen=True):
+    key: Key
+
+
+class BudgetsWritten(msgspec.Struct, frozen=True):
+    scope: str
+    budgets: tuple[Budget, ...]
+
+
+class CounterMade(msgspec.Struct, frozen=True):
+    counter: Counter
+
+
+class WindowBackfilled(msgspec.Struct, frozen=True):
+    """What a new counter would have counted, had it been there before: kept apart, so that verify can still add up the rest."""
+
+    counter: str
+    start: int
+    spent: Amounts
+
+
+class BookPublished(msgspec.Struct, frozen=True):
+    version: int
+    note: str
+
+
+class CommandRecorded(msgspec.Struct, frozen=True):
+    id: str
+    fingerprint: str
+    outcome: bytes
+    at: int
+
+
+Delta = (
+    GrantChanged
+    | WindowsChanged
+    | HoldOpened
+    | HoldClosed
+    | HoldGrown
+    | HoldCounted
+    | ChargeWritten
+    | ChargeRevised
+    | ChargeRefunded
+    | ReplayOpened
+    | ReplayClosed
+    | ReplayFreed
+    | GrantOpened
+    | TransferBooked
+    | AccountWritten
+    | KeyWritten
+    | BudgetsWritten
+    | CounterMade
+    | WindowBackfilled
+    | BookPublished
+    | CommandRecorded
+)

@@ -1,0 +1,83 @@
+"""Every limit, in one file, each with its unit in its name.
+
+A limit that an operator may want to change is a setting with the same name in `[limits]`, and starts from here.
+"""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# --- a request -----------------------------------------------------------------------------------------------------------------
+request_body_bytes_max = 32 * MIB
+request_body_s_max = 60
+request_head_s_max = 15
+request_json_depth_max = 128
+request_json_values_max = 500_000
+request_headers_max = 100
+key_length_max = 256
+idempotency_key_bytes_max = 255
+tag_pairs_max = 16
+tag_bytes_max = 128
+user_bytes_max = 256
+run_id_bytes_max = 128
+choices_max = 128
+request_head_bytes_max = 64 * KIB
+
+# --- an answer -----------------------------------------------------------------------------------------------------------------
+answer_body_bytes_max = 32 * MIB
+upstream_request_id_bytes_max = 128
+error_body_bytes_max = 1 * MIB
+stream_event_bytes_max = 8 * MIB
+replay_answer_bytes_max = 1 * MIB
+replay_kept_s = 24 * 3600
+client_stall_s_max = 120
+
+# --- upstream ------------------------------------------------------------------------------------------------------------------
+connect_s_max = 10
+first_byte_s_max = 600
+stream_idle_s_max = 300
+request_s_max = 3600
+upstream_head_bytes_max = 64 * KIB
+upstream_buffer_bytes_max = 256 * KIB
+upstream_connections_max = 2000
+upstream_idle_s_max = 55
+attempts_max = 2
+upstream_headers_max = 200
+upstream_connections_per_origin_max = 1000
+
+# --- a call in flight ------------------------------------------------------------------------------------------------------------
+calls_in_flight_max = 4000
+drain_s_max = 600
+drains_max = 500
+drains_per_key_max = 64
+held_wait_s = 5
+idempotency_wait_s = 30
+requotes_max = 8
+shutdown_s_max = 30
+settle_s_max = 10
+
+# --- output --------------------------------------------------------------------------------------------------------------------
+default_max_output_tokens = 8192
+min_output_tokens = 256
+context_tokens_unknown_max = 2_000_000
+
+# --- ledger --------------------------------------------------------------------------------------------------------------------
+queue_commands_max = 20_000
+batch_commands_max = 512
+sweep_every_s = 5
+heartbeat_every_s = 5
+heartbeat_lost_s = 30
+account_depth_max = 8
+absurd_usage_factor = 10
+
+# --- pages -----------------------------------------------------------------------------------------------------------------------
+page_rows_max = 1000
+page_rows_default = 100
+
+# --- control plane ---------------------------------------------------------------------------------------------------------------
+control_body_bytes_max = 8 * MIB
+report_s_max = 20
+usage_days_max = 400
+usage_groups_max = 4
+budgets_per_scope_max = 32
+price_changes_shown_max = 500
+admin_key_chars_min = 16

@@ -1,0 +1,119 @@
+"""The most that a demand can cost: a base, and so much more per output token of the cap. What cannot be bounded is refused.
+
+Every dearest choice here is over the same cards that `rate` charges by, so no usage within the demand can cost more than its bound.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+import msgspec
+
+from farebox import limits
+from farebox.errors import CostUnbounded, ModelNotPriced
+from farebox.pricing.cards import Level, ModelPrice
+from farebox.usage import IN_TEXT, OUT_TEXT, PLAIN, REQUESTS, Conditions, Demand
+
+_TIERS_WHERE_OFFERED = frozenset(("default", "flex", "priority", "fast"))
+"""Service tiers that a provider serves only where it lists a price for them: asked of another model they move no price."""
+_KINDS_KEPT_MAX = 64
+_IMPORT = "The operator can add one with `farebox prices import`."
+
+
+class CostBound(msgspec.Struct, frozen=True, gc=False):
+    """Worst case of a demand in list pico-dollars, before markup: `base_pico + cap * per_output_token_pico`."""
+
+    base_pico: int
+    per_output_token_pico: int
+    """For one more token of the cap, in all choices together."""
+    input_tokens: int
+    """The input tokens that are held for, cut to what the model can take."""
+    output_tokens_max: int | None
+    """The most that the model generates per choice, where known."""
+
+    def worst_pico(self, cap: int) -> int:
+        """The most that the call can cost with an output cap of so many tokens per choice."""
+        return self.base_pico + cap * self.per_output_token_pico
+
+
+def bound(demand: Demand, price: ModelPrice) -> CostBound:
+    """The worst case of a demand. Raises ModelNotPriced without a price for its tokens, CostUnbounded where anything else has none.
+
+    Input and output are taken at the dearest of their units, at any tier that the input bound can reach, under any of the demand's
+    conditions. Calls that generate nothing say so (`output_units=()`, or a named cap of 0) and need no output price.
+    """
+    tokens = _input_tokens(demand, price)
+    requests = max(1, demand.fees_max.get(REQUESTS, 1)) if demand.fees_max else 1
+    base = each = 0
+    for at, (input_pico, output_pico, request_pico) in enumerate(_rates(demand, price, tokens)):
+        fees = _fees(demand, price.card(_conditions(demand)[at]).reachable(tokens), price) if demand.fees_max else 0
+        base = max(base, tokens * input_pico + demand.extra_output_tokens * output_pico + requests * request_pico + fees)
+        each = max(each, output_pico * demand.choices)
+    return CostBound(base, each, tokens, price.output_tokens_max)
+
+
+def _conditions(demand: Demand) -> tuple[Conditions, ...]:
+    return demand.conditions or (PLAIN,)
+
+
+def _rates(demand: Demand, price: ModelPrice, tokens: int) -> tuple[tuple[int, int, int], ...]:
+    """Under each of the demand's conditions the dearest reachable price of an input token, of an output token, and of a request.
+
+    Remembered with the model's prices: demands come in few kinds, and every call needs them.
+    """
+    generates = _may_generate(demand)
+    reach = tuple([bisect_left(price.card(conditions).above, tokens) for conditions in _conditions(demand)])
+    kind = (demand.input_units if tokens else (), demand.output_units if generates else (), demand.conditions, reach)
+    known = price.dearest.get(kind)
+    if known is not None:
+        return known
+    rates = []
+    for conditions in _conditions(demand):
+        _require_bounded(conditions, price)
+        levels = price.card(conditions).reachable(tokens)
+        input_pico = _dearest(levels, demand.input_units, price) if tokens else 0
+        output_pico = _dearest(levels, demand.output_units, price) if generates else 0
+        rates.append((input_pico, output_pico, max(level.per_request for level in levels)))
+    if len(price.dearest) < _KINDS_KEPT_MAX:
+        price.dearest[kind] = tuple(rates)
+    return tuple(rates)
+
+
+def _input_tokens(demand: Demand, price: ModelPrice) -> int:
+    """The demand's input, cut to the context window: once, and once more for every call of a server tool, which runs the model again."""
+    context = price.context_tokens_max or limits.context_tokens_unknown_max
+    tool_calls = sum(count for unit, count in demand.fees_max.items() if unit.startswith("tool_"))
+    return min(demand.input_tokens_max, context * (1 + tool_calls))
+
+
+def _may_generate(demand: Demand) -> bool:
+    return bool(demand.output_units) and (demand.output_tokens_named != 0 or demand.extra_output_tokens > 0)
+
+
+def _require_bounded(conditions: Conditions, price: ModelPrice) -> None:
+    """Refuses conditions that may move the price in a way that the book does not know."""
+    if price.listed(conditions):
+        return
+    for field, value in (("service_tier", conditions.service_tier), ("speed", conditions.speed), ("geo", conditions.geo)):
+        if not price.lists(field, value) and not (field == "service_tier" and value in _TIERS_WHERE_OFFERED):
+            raise CostUnbounded(field=field, why=f"{price.model} has no price for {value!r} in this gateway's price book.", setting=_IMPORT)
+
+
+def _dearest(levels: Iterable[Level], units: Iterable[str], price: ModelPrice) -> int:
+    return max((_quoted(level, unit, price) for level in levels for unit in units), default=0)
+
+
+def _fees(demand: Demand, levels: tuple[Level, ...], price: ModelPrice) -> int:
+    total = 0
+    for unit, count in demand.fees_max.items():
+        if count > 0 and unit != REQUESTS:
+            total += count * _dearest(levels, (unit,), price)
+    return total
+
+
+def _quoted(level: Level, unit: str, price: ModelPrice) -> int:
+    pico = level.quotable(unit)
+    if pico is not None:
+        return pico
+    if unit in (IN_TEXT, OUT_TEXT):
+        raise ModelNotPriced(model=price.model)
+    raise CostUnbounded(field=unit, why=f"{price.model} has no price for it in this gateway's price book.", setting=_IMPORT)

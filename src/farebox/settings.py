@@ -1,0 +1,287 @@
+"""Settings: `farebox.toml` < environment (`FAREBOX_…`, `__` for nesting) < flags. Unknown names are errors that name the nearest right one.
+
+Secrets may be written as the value, as `env:NAME`, or as `file:PATH`; they are resolved once, here, and never printed.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from farebox import limits as defaults
+from farebox.errors import SettingsError
+from farebox.money import NotMoneyError, parse_usd
+
+PROVIDER_ENVIRONMENT = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+"""With one of these in the environment, its provider is on without a file."""
+
+
+def _secret(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    kind, _, rest = value.partition(":")
+    if kind == "env":
+        if not os.environ.get(rest):
+            raise ValueError(f"the environment variable {rest} is not set")
+        return os.environ[rest]
+    if kind == "file":
+        try:
+            return Path(rest).expanduser().read_text("utf-8").strip()
+        except OSError as problem:
+            raise ValueError(f"the file {rest} cannot be read: {problem.strerror}") from None
+    return value
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(_Section):
+    """Where the gateway listens, and where it keeps its own small files."""
+
+    listen: str = Field("127.0.0.1:8080", description="Address of the data plane.")
+    admin_listen: str | None = Field(None, description="Address of its own for the control API, the console and /metrics.")
+    admin_shared: bool = Field(False, description="Serve the control API on `listen` even when that is not loopback.")
+    data_dir: Path | None = Field(None, description="Folder for admin.key and the like; the SQLite file's folder when not set.")
+    topup_url: str = Field("", description="Where a caller whose money is gone can get more; told in 402 answers.")
+    public_url: str = Field("", description="How clients reach the gateway, when that is not `listen`.")
+
+
+class Store(_Section):
+    """Where the ledger is."""
+
+    url: str = Field("sqlite:///farebox.db", description="sqlite:///PATH (relative) or sqlite:////PATH (absolute).")
+
+
+class Provider(_Section):
+    """One provider: who answers. `base_url` is what that provider's own SDK takes."""
+
+    api_key: Secret = Field(description="Value, env:NAME or file:PATH.")
+    dialect: Literal["openai", "anthropic"] | None = Field(None, description="Needed for providers that are not built in.")
+    base_url: str | None = Field(None, description="Needed for providers that are not built in.")
+    prices: str | None = Field(None, description="Whose prices apply, when not those of its own name.")
+    cap_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None, description="The output cap's field, for OpenAI's dialect."
+    )
+    on_disconnect: Literal["drain", "cancel"] = Field("drain", description="cancel: stop reading when the client leaves; charged the hold.")
+    stops_billing_on_cancel: bool = Field(False, description="This provider is known to stop billing when a call is cancelled.")
+    proxy: str | None = Field(None, description="HTTP proxy to reach it through.")
+    ca_file: Path | None = Field(None, description="Certificate authorities to trust for it, beside the system's.")
+
+
+class Model(_Section):
+    """An alias: a name of your own for a provider's model."""
+
+    route: list[str] = Field(min_length=1, max_length=1, description="provider/model.")
+
+
+class Limits(_Section):
+    """Limits that an operator may change. The rest, and what each is for, is in `limits.py`."""
+
+    default_max_output_tokens: int = Field(defaults.default_max_output_tokens, ge=1, description="Output cap when a request names none.")
+    min_output_tokens: int = Field(defaults.min_output_tokens, ge=1, description="A lowered cap is never lower than this.")
+    held_wait_s: int = Field(defaults.held_wait_s, ge=0, le=60, description="How long a call waits when only open holds stand in its way.")
+    request_body_bytes_max: int = Field(defaults.request_body_bytes_max, ge=1024, description="Largest request body.")
+    first_byte_s_max: int = Field(defaults.first_byte_s_max, ge=1, description="How long a provider may take to begin its answer.")
+    stream_idle_s_max: int = Field(defaults.stream_idle_s_max, ge=1, description="How long a provider may be silent within an answer.")
+    request_s_max: int = Field(defaults.request_s_max, ge=1, description="Longest call, start to end.")
+    drain_s_max: int = Field(defaults.drain_s_max, ge=0, description="How long the rest of an answer is read after its client left.")
+    drains_max: int = Field(defaults.drains_max, ge=0, description="How many such answers at once.")
+    drains_per_key_max: int = Field(defaults.drains_per_key_max, ge=0, description="How many such answers at once for one key.")
+    calls_in_flight_max: int = Field(defaults.calls_in_flight_max, ge=1, description="How many calls at once.")
+    shutdown_s_max: int = Field(defaults.shutdown_s_max, ge=0, description="How long a stopping gateway waits for calls to end.")
+    replay_kept_s: int = Field(
+        defaults.replay_kept_s, ge=0, description="How long answers are kept for a repeated Idempotency-Key; 0: not at all."
+    )
+
+
+class Pricing(_Section):
+    """How prices are kept."""
+
+    import_at_start: bool = Field(True, description="Fill an empty price book from the prices that come with farebox.")
+    jump_factor_max: int = Field(3, ge=1, description="An import that moves a price by more than this factor needs --accept.")
+
+
+class Log(_Section):
+    """The log: one line per request when it is settled. Never bodies, never keys."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is written.")
+    format: Literal["text", "json"] = Field("text", description="text for people, json for machines.")
+    requests: bool = Field(True, description="Write the line per request.")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(env_prefix="FAREBOX_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    server: Server = Server()
+    store: Store = Store()
+    providers: dict[str, Provider] = {}
+    models: dict[str, Model] = {}
+    limits: Limits = Limits()
+    pricing: Pricing = Pricing()
+    log: Log = Log()
+    admin_key: SecretStr | None = None
+
+    @property
+    def store_path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.store.url.removeprefix("sqlite:///")).expanduser()
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder for the gateway's own small files."""
+        return self.server.data_dir or self.store_path.parent
+
+
+class Loaded(BaseModel):
+    """Settings and where each value that is not a default came from: `farebox.toml`, `environment` or `flag`, by dotted name."""
+
+    settings: Settings
+    origins: dict[str, str]
+    file: Path | None
+
+
+_FOREIGN = {"FAREBOX_URL", "FAREBOX_CONFIG", "FAREBOX_TEST_POSTGRES", "FAREBOX_SOAK"}
+"""Environment variables that begin like settings and are read elsewhere."""
+
+
+def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
+    """Reads all sources. Raises SettingsError with one line per problem: what is wrong, where, and what would be right."""
+    named = file or (Path(os.environ["FAREBOX_CONFIG"]) if os.environ.get("FAREBOX_CONFIG") else None)
+    path = named or Path("farebox.toml")
+    sources: list[tuple[str, dict[str, Any]]] = [("environment (provider's own)", _providers_from_environment())]
+    if path.exists():
+        sources.append((path.name, _read_toml(path)))
+    elif named is not None:
+        raise SettingsError(problem=f"the settings file {path} does not exist")
+    sources += [("environment", _environment()), ("flag", dict(flags or {}))]
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, values in sources:
+        _merge(merged, values, origins, origin, ())
+    try:
+        settings = Settings.model_construct(**_Values.model_validate(merged).__dict__)
+    except ValidationError as problem:
+        raise SettingsError(problem="\n".join(_explain(dict(error), origins) for error in problem.errors())) from None
+    _check(settings)
+    return Loaded(settings=settings, origins=origins, file=path if path.exists() else None)
+
+
+class _Values(BaseModel):
+    """The same fields without sources of their own: validation of what was merged."""
+
+    model_config = ConfigDict(extra="forbid")
+    server: Server = Server()
+    store: Store = Store()
+    providers: dict[str, Provider] = {}
+    models: dict[str, Model] = {}
+    limits: Limits = Limits()
+    pricing: Pricing = Pricing()
+    log: Log = Log()
+    admin_key: SecretStr | None = None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+        raise SettingsError(problem=f"{path}: {problem}") from None
+
+
+def _providers_from_environment() -> dict[str, Any]:
+    found = {name: {"api_key": f"env:{variable}"} for name, variable in PROVIDER_ENVIRONMENT.items() if os.environ.get(variable)}
+    return {"providers": found} if found else {}
+
+
+def _environment() -> dict[str, Any]:
+    """`FAREBOX_…` variables by pydantic-settings' own rules; a name that is no setting is an error, not silence."""
+    for variable in os.environ:
+        if variable.startswith("FAREBOX_") and variable not in _FOREIGN:
+            top = variable.removeprefix("FAREBOX_").lower().split("__")[0]
+            if top not in Settings.model_fields:
+                raise SettingsError(problem=f"environment: {variable} is not a setting{_nearest(top, list(Settings.model_fields))}")
+    return EnvSettingsSource(Settings)()
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any], origins: dict[str, str], origin: str, path: tuple[str, ...]) -> None:
+    for name, value in values.items():
+        here = (*path, name)
+        if isinstance(value, Mapping):
+            _merge(into.setdefault(name, {}), value, origins, origin, here)
+        elif value is not None:
+            into[name] = value
+            origins[".".join(here)] = origin
+
+
+def _explain(error: dict[str, Any], origins: Mapping[str, str]) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    where = origins.get(name) or next((origin for known, origin in origins.items() if known.startswith(name)), "settings")
+    if error["type"] == "extra_forbidden":
+        return f"{where}: {name} is not a setting{_nearest(str(error['loc'][-1]), _names_beside(error['loc']))}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {name}: {message}"
+
+
+def _names_beside(loc: tuple[str | int, ...]) -> list[str]:
+    section: Any = _Values
+    for part in loc[:-1]:
+        if isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields:
+            annotation = section.model_fields[str(part)].annotation
+            section = {"providers": Provider, "models": Model}.get(str(part), annotation)
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(names)}" if names else ""
+
+
+def _check(settings: Settings) -> None:
+    if not settings.store.url.startswith("sqlite:///"):
+        scheme = settings.store.url.partition(":")[0]
+        raise SettingsError(problem=f"store.url: a store of kind {scheme!r} is not known; write sqlite:///PATH")
+    for name in ("listen", "admin_listen"):
+        value = getattr(settings.server, name)
+        if value is not None:
+            parse_address(value, f"server.{name}")
+    host, _ = parse_address(settings.server.listen, "server.listen")
+    if not is_loopback(host) and settings.server.admin_listen is None and not settings.server.admin_shared:
+        raise SettingsError(
+            problem=f"server.listen is {settings.server.listen}, which others can reach: give the control API an address of its own "
+            '(server.admin_listen = "127.0.0.1:8081") or say server.admin_shared = true'
+        )
+
+
+def parse_address(text: str, name: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT` (`[::1]:8080` for IPv6)."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the highest port
+        raise SettingsError(problem=f"{name}: {text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parse_amount(text: str, name: str) -> int:
+    """Nano-dollars of an amount that a person typed; SettingsError with the name of what it was for."""
+    try:
+        return parse_usd(text)
+    except NotMoneyError as problem:
+        raise SettingsError(problem=f"{name}: {problem}") from None

@@ -1,0 +1,300 @@
+"""Fills a state with the rows that commands need before they are decided: few set-based reads, only for what is not there already."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import apsw
+import msgspec
+
+from farebox.ledger import windows
+from farebox.ledger.commands import (
+    Adjust,
+    Authorize,
+    BookExpiry,
+    Capture,
+    Command,
+    EditAccount,
+    EditKey,
+    Expire,
+    Extend,
+    Gate,
+    GrantMoney,
+    IssueKey,
+    Move,
+    OpenAccount,
+    Refund,
+    Release,
+    SetBudgets,
+)
+from farebox.ledger.deltas import CommandRecorded
+from farebox.ledger.model import Account, Amounts, Budget, Counter, Hold, Key, Window
+from farebox.ledger.plan import Policy, applies
+from farebox.ledger.state import History, State
+from farebox.store import rows
+
+_NO_STEP = 2**62
+
+
+class Loader:
+    """Reads through the writer's own connection, inside its transaction."""
+
+    def __init__(self, db: apsw.Connection, sql: dict[str, str]) -> None:
+        self._db = db
+        self._sql = sql
+
+    def rows(self, state: State) -> int:
+        """About how many rows a state keeps."""
+        return len(state.holds) + len(state.windows) + len(state.grants) + len(state.revs)
+
+    # --- hot commands ----------------------------------------------------------------------------------------------------------
+
+    def hot(self, state: State, commands: list[Command], now: int) -> list[Command]:
+        """Loads what authorize, capture, release and expire look at; fills in the caps of captures that exceed their hold."""
+        if not state.book_version:
+            state.book_version = self._one("read_book_version", ())[0]
+        self._holds(state, {command.hold_id for command in commands if isinstance(command, Authorize | Capture | Release | Expire)})
+        asked = [command for command in commands if isinstance(command, Authorize)]
+        commands = [self._with_gate(state, command, asked) for command in commands]
+        self._gates(state, asked, now)
+        for command in commands:
+            if isinstance(command, Capture) and command.gate is not None:
+                self._over(state, command.gate, state.holds.get(command.hold_id), now)
+        if state.charges:
+            self._given_back(state, commands)
+        return commands
+
+    def _holds(self, state: State, ids: set[str]) -> None:
+        missing = [hold_id for hold_id in ids if hold_id not in state.holds]
+        if not missing:
+            return
+        closed = []
+        for row in self._db.execute(self._sql["read_holds"], (rows.text(missing),)):
+            hold = state.holds[row[0]] = rows.hold_of(row)
+            if hold.state != "open":
+                closed.append(hold.id)
+        for row in self._db.execute(self._sql["read_charges"], (rows.text(closed),)) if closed else ():
+            state.charges[row[0]] = rows.charge_of(row)
+
+    def _with_gate(self, state: State, command: Command, asked: list[Authorize]) -> Command:
+        """A capture above its hold (or a revision) may draw on more, under the caps of now; one of a hold that is only being made, under its."""
+        if not isinstance(command, Capture):
+            return command
+        hold = state.holds.get(command.hold_id)
+        if hold is None:
+            made = next((authorize.gate for authorize in asked if authorize.hold_id == command.hold_id), None)
+            return msgspec.structs.replace(command, gate=made)
+        if hold.state == "open" and command.result.price <= hold.amount:
+            return command
+        return msgspec.structs.replace(command, gate=self._gate(hold, command.gate))
+
+    def _gates(self, state: State, commands: list[Authorize], now: int) -> None:
+        ids = {command.gate.key.id for command in commands} | {account.id for command in commands for account in command.gate.path}
+        revisions = [name for name in ids if name not in state.revs]
+        for name, rev in self._db.execute(self._sql["read_revisions"], (rows.text(revisions),)) if revisions else ():
+            state.revs[name] = rev
+        self._wallets(state, {command.gate.wallet for command in commands})
+        self._caps(state, {cap.counter.id: cap for command in commands for cap in command.gate.caps}.values(), now)
+        for command in commands:
+            if command.idempotency is not None:
+                self._replay(state, command.gate.key.id, command.idempotency.name)
+
+    def _wallets(self, state: State, wallets: set[str]) -> None:
+        missing = [wallet for wallet in wallets if wallet not in state.read_wallets]
+        if missing:
+            for row in self._db.execute(self._sql["read_drawable"], (rows.text(missing),)):
+                if row[0] not in state.grants:
+                    state.add_grant(rows.grant_of(row))
+            state.read_wallets.update(missing)
+
+    def _caps(self, state: State, caps: Iterable[Budget], now: int) -> None:
+        refs = []
+        for cap in caps:
+            counter = cap.counter
+            if counter.window.startswith(windows.ROLLING):
+                self._ring(state, counter, now)
+            else:
+                ref = (counter.id, windows.start_of(counter.window, counter.timezone, now))
+                if ref not in state.windows:
+                    refs.append(ref)
+        for row in self._db.execute(self._sql["read_windows"], (rows.text(refs),)) if refs else ():
+            state.add_window(rows.window_of(row))
+        for ref in refs:
+            if ref not in state.windows:
+                state.add_window(Window(*ref))
+
+    def _ring(self, state: State, counter: Counter, now: int) -> None:
+        """Reads a ring once, from its oldest sub-window on; what it gains later, this writer adds itself."""
+        since = windows.ring_start(counter.window, now)
+        known = state.rings.get(counter.id, since + 1)
+        if known <= since:
+            if since - known > windows.rolling_length(counter.window):
+                state.shorten_ring(counter.id, since)
+            return
+        for row in self._db.execute(self._sql["read_ring"], (counter.id, since)):
+            state.add_window(rows.window_of(row))
+        state.rings[counter.id] = since
+
+    def _over(self, state: State, gate: Gate, hold: Hold | None, now: int) -> None:
+        self._wallets(state, {gate.wallet if hold is None else hold.wallet})
+        self._caps(state, gate.caps, now if hold is None else hold.created_at)
+
+    def _given_back(self, state: State, commands: list[Command]) -> None:
+        """The grants that revisions give back to: an exhausted one can be drawn again by the next command."""
+        for command in commands:
+            charge = state.charges.get(command.hold_id) if isinstance(command, Capture | Release) else None
+            if charge is not None and not charge.revised and state.holds[charge.hold_id].state == "expired":
+                for grant, _ in charge.legs:
+                    self._grant(state, grant)
+
+    def _grant(self, state: State, grant_id: str) -> None:
+        for row in self._db.execute(self._sql["read_grant"], (grant_id,)) if grant_id not in state.grants else ():
+            state.add_grant(rows.grant_of(row))
+
+    def _replay(self, state: State, key: str, name: str) -> None:
+        if (key, name) not in state.replays:
+            for row in self._db.execute(self._sql["read_replay"], (key, name)):
+                state.replays[key, name] = rows.replay_of(row)
+
+    def _gate(self, hold: Hold, planned: Gate | None) -> Gate:
+        """The caps that stand on a hold's path now, and the cap on its run, which only its caller knows."""
+        gate = self.policy(self._key(hold.key)).gate(f"{hold.provider}/{hold.model}", hold.run)
+        of_run = [] if planned is None else [cap for cap in planned.caps if cap.counter.filter.run]
+        return msgspec.structs.replace(gate, caps=(*gate.caps, *of_run))
+
+    def policy(self, key: Key) -> Policy:
+        """All that is laid down for a key, as of this transaction."""
+        path = self._path(key.account)
+        scopes = [key.id, *(account.id for account in path)]
+        counters = tuple(counter for scope in scopes for counter in self._counters(scope))
+        budgets = tuple(budget for scope in scopes for budget in self._budgets(scope))
+        return Policy(key, path, counters, budgets, self._one("read_book_version", ())[0])
+
+    # --- all the others, one at a time -----------------------------------------------------------------------------------------
+
+    def all(self, state: State, commands: list[Command], now: int) -> list[Command]:
+        """Loads what any command looks at, into a state of its own."""
+        commands = self.hot(state, commands, now)
+        for command in commands:
+            if not isinstance(command, Authorize | Capture | Release | Expire):
+                for row in self._db.execute(self._sql["read_command"], (command.id,)):
+                    state.commands[row[0]] = CommandRecorded(row[0], row[1], row[2].encode(), row[3])
+                self._one_command(state, command, now)
+        return commands
+
+    def _one_command(self, state: State, command: Command, now: int) -> None:  # noqa: C901, PLR0912 - one branch per command
+        match command:
+            case Extend(hold_id=hold_id, gate=gate):
+                self._holds(state, {hold_id})
+                for row in self._db.execute(self._sql["read_revisions"], (rows.text([gate.key.id, *(a.id for a in gate.path)]),)):
+                    state.revs[row[0]] = row[1]
+                self._wallets(state, {gate.wallet})
+                held = state.holds.get(hold_id)
+                self._caps(state, gate.caps, now if held is None else held.created_at)
+            case OpenAccount(parent=parent, external_id=external_id):
+                self._account_path(state, command.account_id)
+                self._account_path(state, parent)
+                self._external(state, external_id)
+            case EditAccount(account_id=account_id, changes=changes):
+                self._account_path(state, account_id)
+                self._external(state, changes.get("external_id"))
+            case IssueKey(key=key):
+                self._account_path(state, key.account)
+                for row in self._db.execute(self._sql["read_key_by_hash"], (key.hash,)):
+                    state.hashes[row[3]] = row[0]
+                self._scope(state, key.id)
+            case EditKey(key_id=key_id):
+                self._scope(state, key_id)
+                self._future_counters(state, command, now)
+            case SetBudgets(scope=scope, budgets=budgets):
+                self._scope(state, scope)
+                self._histories(state, scope, [budget.counter for budget in budgets], now)
+            case GrantMoney(wallet=wallet) | Adjust(wallet=wallet):
+                self._account_path(state, wallet)
+                self._wallets(state, {wallet})
+            case Move(source=source, target=target):
+                for wallet in (source, target):
+                    self._account_path(state, wallet)
+                self._wallets(state, {source, target})
+            case Refund(hold_id=hold_id):
+                self._holds(state, {hold_id})
+            case BookExpiry(grant_id=grant_id):
+                self._grant(state, grant_id)
+                if grant_id in state.grants:
+                    self._account_path(state, state.grants[grant_id].wallet)
+            case _:
+                pass
+
+    def _future_counters(self, state: State, command: EditKey, now: int) -> None:
+        """An edited key may count in windows it did not count in before."""
+        key = state.keys.get(command.key_id)
+        if key is not None:
+            reset = command.changes.get("limit_reset", key.limit_reset) or windows.LIFETIME
+            self._histories(state, key.id, [Counter(key.id, str(reset)), Counter(key.id, "rolling:1m")], now)
+
+    def _histories(self, state: State, scope: str, counters: list[Counter], now: int) -> None:
+        """What new counters of a scope would have counted, had they been there."""
+        known = state.counters.get(scope, {})
+        for counter in counters:
+            if counter.id in known or counter.id in state.histories:
+                continue
+            try:
+                windows.check(counter.window, counter.timezone)
+            except windows.UnknownWindowError:
+                continue
+            state.histories[counter.id] = self._history(state, counter, now)
+
+    def _history(self, state: State, counter: Counter, now: int) -> History:
+        rolling = counter.window.startswith(windows.ROLLING)
+        start = windows.start_of(counter.window, counter.timezone, now)
+        since, step = (windows.ring_start(counter.window, now), windows.rolling_step(counter.window)) if rolling else (start, _NO_STEP)
+        spent: dict[int, Amounts] = {}
+        for key_id, model, run, bucket, *sums in self._db.execute(self._sql["history_charged"], (counter.scope, since, step)):
+            if applies(counter, self._key(key_id), model, run):
+                at = bucket if rolling else start
+                spent[at] = spent.get(at, Amounts()) + Amounts(*sums)
+        holds = []
+        for hold_id, key_id, model, run, created_at in self._db.execute(self._sql["history_open"], (counter.scope,)):
+            if applies(counter, self._key(key_id), model, run):
+                holds.append((hold_id, windows.start_of(counter.window, counter.timezone, created_at)))
+        self._holds(state, {hold_id for hold_id, _ in holds})
+        return History(spent, tuple(holds))
+
+    def _scope(self, state: State, scope: str) -> None:
+        for row in self._db.execute(self._sql["read_key"], (scope,)):
+            state.keys[scope] = rows.key_of(row)
+            state.revs[scope] = row[-1]
+        self._account_path(state, scope)
+        state.budgets[scope] = self._budgets(scope)
+        state.counters[scope] = {counter.id: counter for counter in self._counters(scope)}
+
+    def _account_path(self, state: State, account_id: object) -> None:
+        at = account_id
+        while at is not None and at not in state.accounts:
+            row = self._one("read_account", (at,))
+            if row is None:
+                return
+            account = state.accounts[row[0]] = rows.account_of(row)
+            state.revs[account.id] = account.rev
+            at = account.parent
+
+    def _external(self, state: State, external_id: object) -> None:
+        for row in self._db.execute(self._sql["read_account_by_external_id"], (external_id,)) if external_id else ():
+            state.external_ids[str(external_id)] = row[0]
+
+    def _one(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        return next(iter(self._db.execute(self._sql[name], arguments)), None)
+
+    def _key(self, key_id: str) -> Key:
+        return rows.key_of(self._one("read_key", (key_id,)))
+
+    def _path(self, account_id: str) -> tuple[Account, ...]:
+        state = State()
+        self._account_path(state, account_id)
+        return state.path(account_id)
+
+    def _budgets(self, scope: str) -> tuple[Budget, ...]:
+        row = self._one("read_budgets", (scope,))
+        return () if row is None else rows.budgets_of(row[0])
+
+    def _counters(self, scope: str) -> list[Counter]:
+        return [rows.counter_of(row) for row in self._db.execute(self._sql["read_counters"], (scope,))]

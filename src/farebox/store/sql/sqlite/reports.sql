@@ -1,0 +1,179 @@
+-- name: report_path
+-- The ids of an account and those above it.
+WITH RECURSIVE path (id, parent) AS (
+  SELECT id, parent FROM accounts WHERE id = :account
+  UNION SELECT a.id, a.parent FROM accounts AS a JOIN path AS p ON a.id = p.parent)
+SELECT id FROM path;
+
+-- name: report_accounts
+-- A page of accounts, by id. `scope` (or null: all) is an account with all below it.
+SELECT id, root, wallet, created_at, parent, name, kind, external_id, status, status_why, status_since, markup_basis_points,
+       markup_fixed_nano, metadata, rev
+FROM accounts
+WHERE id > :after AND (:parent IS NULL OR parent = :parent) AND (:scope IS NULL OR id IN (
+  WITH RECURSIVE below (id) AS (SELECT :scope UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below))
+ORDER BY id LIMIT :rows;
+
+-- name: report_keys
+-- A page of keys, by id.
+SELECT id, account, root, hash, label, created_at, name, status, status_why, status_since, expires_at, models, clamp,
+       default_max_output_tokens, unknown_fields, requests_per_minute, tokens_per_minute, concurrent, tags, metadata,
+       markup_basis_points, markup_fixed_nano, limit_reset, rev
+FROM keys
+WHERE id > :after AND (:account IS NULL OR account = :account) AND status IN (SELECT value FROM json_each(:statuses))
+  AND (:scope IS NULL OR account IN (
+  WITH RECURSIVE below (id) AS (SELECT :scope UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below))
+ORDER BY id LIMIT :rows OFFSET :offset;
+
+-- name: report_last_day
+-- The start of the last day on which anything was held on a key.
+SELECT max(start) FROM windows WHERE counter = ?;
+
+-- name: report_last_used
+-- When some keys were last used, within a stretch of ids and time.
+SELECT key, max(created_at) FROM holds
+WHERE id >= :first AND id < :last AND created_at >= :begins AND created_at < :ends AND key IN (SELECT value FROM json_each(:keys))
+GROUP BY key;
+
+-- name: report_written_off
+-- What could not be paid from a wallet.
+SELECT coalesce(sum(written_off), 0) FROM charges WHERE wallet = ?1 AND written_off > 0;
+
+-- name: report_credits
+-- What came in and what was spent, in all wallets of a scope.
+SELECT coalesce(sum(amount), 0), coalesce(sum(spent), 0) FROM grants WHERE :scope IS NULL OR wallet IN (
+  WITH RECURSIVE below (id) AS (SELECT :scope UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below);
+
+-- name: report_charges
+-- A page of charges with their holds, newest first.
+SELECT c.hold_id, c.request_id, c.key, c.account, c.root, c.wallet, c.at, c.outcome, c.completeness, c.price, c.paid, c.written_off, c.cost,
+       c.list_cost, c.tokens, c.legs, c.provider, c.model, c.model_served, c.route, c.usage, c.lines, c.timings, c.flags, c.status,
+       c.upstream_request_id, c.refunded, c.revised,
+       h.id, h.request_id, h.attempt, h.key, h.account, h.root, h.wallet, h.amount, h.cost_bound, h.tokens_bound, h.units, h.asked, h.legs,
+       h.windows, h.book_version, h.markup_basis_points, h.markup_fixed_nano, h.provider, h.model, h.route, h.owner, h.created_at,
+       h.deadline, h.run, h.user, h.tags, h.idempotency, h.state, h.closed_at
+FROM charges AS c JOIN holds AS h ON h.id = c.hold_id
+WHERE c.hold_id >= :first AND c.hold_id < :last AND h.created_at >= :begins AND h.created_at < :ends
+  AND (:key IS NULL OR c.key = :key) AND (:account IS NULL OR c.account = :account) AND (:outcome IS NULL OR c.outcome = :outcome)
+  AND (:scope IS NULL OR c.account IN (
+  WITH RECURSIVE below (id) AS (SELECT :scope UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below))
+ORDER BY c.hold_id DESC LIMIT :rows;
+
+-- name: report_holds
+-- A page of holds in any state, newest first.
+SELECT id, request_id, attempt, key, account, root, wallet, amount, cost_bound, tokens_bound, units, asked, legs, windows,
+       book_version, markup_basis_points, markup_fixed_nano, provider, model, route, owner, created_at, deadline, run, user, tags,
+       idempotency, state, closed_at
+FROM holds
+WHERE id >= :first AND id < :last AND (:state IS NULL OR state = :state) AND (:key IS NULL OR key = :key)
+  AND (:account IS NULL OR account = :account) AND (:scope IS NULL OR account IN (
+  WITH RECURSIVE below (id) AS (SELECT :scope UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below))
+ORDER BY id DESC LIMIT :rows;
+
+-- name: report_open_holds
+-- A page of open holds, newest first: through the index of those alone.
+SELECT id, request_id, attempt, key, account, root, wallet, amount, cost_bound, tokens_bound, units, asked, legs, windows,
+       book_version, markup_basis_points, markup_fixed_nano, provider, model, route, owner, created_at, deadline, run, user, tags,
+       idempotency, state, closed_at
+FROM holds INDEXED BY holds_open
+WHERE state = 'open' AND id >= :first AND id < :last AND (:key IS NULL OR key = :key)
+  AND (:account IS NULL OR account = :account) AND (:scope IS NULL OR account IN (
+  WITH RECURSIVE below (id) AS (SELECT :scope UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below))
+ORDER BY id DESC LIMIT :rows;
+
+-- name: report_transfers
+-- A page of transfers, newest first. Moves are shown on both sides.
+SELECT id, kind, wallet, root, at, amount, legs, other_wallet, charge, note, command FROM transfers
+WHERE (at < :before_at OR (at = :before_at AND id < :before_id)) AND (:kind IS NULL OR kind = :kind)
+  AND (:account IS NULL OR wallet = :account OR other_wallet = :account) AND (:scope IS NULL OR wallet IN (
+  WITH RECURSIVE below (id) AS (SELECT :scope UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below)
+  OR other_wallet IN (
+  WITH RECURSIVE below (id) AS (SELECT :scope UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below))
+ORDER BY at DESC, id DESC LIMIT :rows;
+
+-- name: report_transfer
+-- One transfer.
+SELECT id, kind, wallet, root, at, amount, legs, other_wallet, charge, note, command FROM transfers WHERE id = ?;
+
+-- name: report_request
+-- The ids of a request's attempts.
+SELECT id FROM holds WHERE id >= :first AND id < :last AND request_id = :request ORDER BY id;
+
+-- name: report_book
+-- One published version of the price book.
+SELECT version, published_at, note FROM books WHERE version = ?;
+
+-- name: usage_rows
+-- Which charges a usage report is about. Part of the statements below.
+FROM charges AS c JOIN holds AS h ON h.id = c.hold_id JOIN keys AS k ON k.id = c.key
+WHERE c.hold_id >= :first AND c.hold_id < :last AND h.created_at >= :begins AND h.created_at < :ends
+  AND (:key IS NULL OR c.key = :key) AND (:account IS NULL OR c.account IN (
+  WITH RECURSIVE below (id) AS (SELECT :account UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below))
+  AND (:scope IS NULL OR c.account IN (
+  WITH RECURSIVE below (id) AS (SELECT :scope UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id) SELECT id FROM below));
+
+-- name: usage_sums
+-- Amounts, calls and times by group. A call that was released is counted apart; its times are not.
+SELECT {dimensions}, sum(c.outcome <> 'released'), sum(c.outcome = 'released'), sum(c.price), sum(c.paid),
+       sum(c.written_off), sum(c.cost), sum(c.list_cost), sum(c.refunded), sum(c.tokens),
+       percentile_disc(nullif(c.timings ->> 'first_byte_us', 0), 0.5), percentile_disc(nullif(c.timings ->> 'first_byte_us', 0), 0.95),
+       percentile_disc(nullif(c.timings ->> 'last_byte_us', 0), 0.5), percentile_disc(nullif(c.timings ->> 'last_byte_us', 0), 0.95)
+{rows} GROUP BY {groups} ORDER BY {groups} LIMIT :rows OFFSET :offset;
+
+-- name: usage_units
+-- What was consumed, by group and unit, of the same groups.
+WITH chosen AS (SELECT {dimensions} {rows} GROUP BY {groups} ORDER BY {groups} LIMIT :rows OFFSET :offset),
+counted AS (SELECT {dimensions}, c.hold_id AS hold_id, c.usage AS usage {rows}),
+summed AS (
+  SELECT {groups}, u.key AS unit, sum(u.value) AS quantity FROM counted, json_each(counted.usage, '$.units') AS u GROUP BY {groups}, unit)
+SELECT {groups}, unit, quantity FROM summed NATURAL JOIN chosen ORDER BY {groups}, unit;
+
+-- name: usage_by_nothing
+-- One group of all.
+'';
+
+-- name: usage_by_key
+-- The key.
+c.key;
+
+-- name: usage_by_account
+-- The account that the key belongs to.
+c.account;
+
+-- name: usage_by_user
+-- Who the caller said that it was for.
+h.user;
+
+-- name: usage_by_model
+-- The model asked for, with its provider.
+c.provider || '/' || c.model;
+
+-- name: usage_by_provider
+-- Who answered.
+c.provider;
+
+-- name: usage_by_route
+-- The route of the API.
+c.route;
+
+-- name: usage_by_status
+-- The provider's HTTP status.
+c.status;
+
+-- name: usage_by_run
+-- The agent run.
+h.run;
+
+-- name: usage_by_hour
+-- The hour, UTC.
+h.created_at - h.created_at % 3600000000;
+
+-- name: usage_by_day
+-- The day, UTC.
+h.created_at - h.created_at % 86400000000;
+
+-- name: usage_by_tag
+-- A tag: what is pinned on the key, else what the caller sent (`a=1,b=2`).
+coalesce(k.tags ->> ('$."' || :tag || '"'), CASE WHEN instr(',' || h.tags, ',' || :tag || '=') = 0 THEN '' ELSE
+  substr(h.tags || ',', instr(',' || h.tags, ',' || :tag || '=') + length(:tag) + 1,
+         instr(substr(h.tags || ',', instr(',' || h.tags, ',' || :tag || '=') + length(:tag) + 1), ',') - 1) END);

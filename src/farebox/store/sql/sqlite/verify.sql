@@ -1,0 +1,111 @@
+-- name: verify_grants_amount
+-- A grant's amount is the sum of its transfers' legs; what expired, the sum of its expiry legs.
+WITH legs AS (
+  SELECT leg.value ->> 0 AS grant_id, sum(CASE WHEN t.kind = 'expiry' THEN 0 ELSE leg.value ->> 1 END) AS amount,
+         sum(CASE WHEN t.kind = 'expiry' THEN leg.value ->> 1 ELSE 0 END) AS expired
+  FROM transfers AS t, json_each(t.legs) AS leg GROUP BY 1)
+SELECT g.id, g.amount, coalesce(l.amount, 0), g.expired, coalesce(l.expired, 0)
+FROM grants AS g LEFT JOIN legs AS l ON l.grant_id = g.id
+WHERE g.amount <> coalesce(l.amount, 0) OR g.expired <> coalesce(l.expired, 0);
+
+-- name: verify_grants_spent
+-- A grant's spent is the sum of the legs of charges.
+WITH legs AS (
+  SELECT leg.value ->> 0 AS grant_id, sum(leg.value ->> 1) AS spent FROM charges AS c, json_each(c.legs) AS leg GROUP BY 1)
+SELECT g.id, g.spent, coalesce(l.spent, 0) FROM grants AS g LEFT JOIN legs AS l ON l.grant_id = g.id WHERE g.spent <> coalesce(l.spent, 0)
+UNION ALL
+SELECT l.grant_id, NULL, l.spent FROM legs AS l WHERE NOT EXISTS (SELECT 1 FROM grants AS g WHERE g.id = l.grant_id);
+
+-- name: verify_grants_held
+-- A grant's held is the sum of the legs of open holds.
+WITH legs AS (
+  SELECT leg.value ->> 0 AS grant_id, sum(leg.value ->> 1) AS held
+  FROM holds AS h, json_each(h.legs) AS leg WHERE h.state = 'open' GROUP BY 1)
+SELECT g.id, g.held, coalesce(l.held, 0) FROM grants AS g LEFT JOIN legs AS l ON l.grant_id = g.id WHERE g.held <> coalesce(l.held, 0)
+UNION ALL
+SELECT l.grant_id, NULL, l.held FROM legs AS l WHERE NOT EXISTS (SELECT 1 FROM grants AS g WHERE g.id = l.grant_id);
+
+-- name: verify_grants_cover
+-- No grant gives more than is in it.
+SELECT id, amount, spent, held, expired FROM grants
+WHERE amount - spent - held - expired < 0 OR spent < 0 OR held < 0 OR expired < 0;
+
+-- name: verify_hold_legs
+-- A hold is set aside whole: its legs add up to its amount.
+SELECT h.id, h.amount, (SELECT coalesce(sum(leg.value ->> 1), 0) FROM json_each(h.legs) AS leg) AS leg_sum
+FROM holds AS h WHERE h.amount <> leg_sum;
+
+-- name: verify_hold_charges
+-- Every hold that ended has exactly one charge, an open one none, and no charge is without a hold.
+SELECT h.id, h.state, 'charge missing' FROM holds AS h LEFT JOIN charges AS c ON c.hold_id = h.id WHERE h.state <> 'open' AND c.hold_id IS NULL
+UNION ALL
+SELECT h.id, h.state, 'charged while open' FROM holds AS h JOIN charges AS c ON c.hold_id = h.id WHERE h.state = 'open'
+UNION ALL
+SELECT c.hold_id, '', 'hold missing' FROM charges AS c LEFT JOIN holds AS h ON h.id = c.hold_id WHERE h.id IS NULL;
+
+-- name: verify_charges
+-- paid + written off = price; the legs add up to what was paid; a released hold costs nothing.
+SELECT c.hold_id, c.price, c.paid, c.written_off, (SELECT coalesce(sum(leg.value ->> 1), 0) FROM json_each(c.legs) AS leg) AS leg_sum
+FROM charges AS c JOIN holds AS h ON h.id = c.hold_id
+WHERE c.paid + c.written_off <> c.price OR c.paid <> leg_sum OR c.price < 0 OR c.paid < 0 OR c.written_off < 0
+   OR (h.state = 'released' AND c.price <> 0);
+
+-- name: verify_refunds
+-- What was given back of a charge is the sum of its refunds, and at most what was paid.
+SELECT c.hold_id, c.paid, c.refunded, coalesce(sum(t.amount), 0) AS refunds
+FROM charges AS c LEFT JOIN transfers AS t ON t.charge = c.hold_id AND t.kind = 'refund'
+WHERE c.refunded > 0 OR t.id IS NOT NULL
+GROUP BY c.hold_id HAVING c.refunded <> refunds OR c.refunded > c.paid;
+
+-- name: verify_transfers
+-- The legs of a transfer add up to its amount; those of a move to nothing.
+SELECT t.id, t.kind, t.amount, (SELECT coalesce(sum(leg.value ->> 1), 0) FROM json_each(t.legs) AS leg) AS leg_sum
+FROM transfers AS t WHERE leg_sum <> CASE WHEN t.kind = 'move' THEN 0 ELSE t.amount END;
+
+-- name: verify_windows_held
+-- A window's held is the sum of the open holds counted in it, in every measure.
+WITH counted AS (
+  SELECT w.value ->> 0 AS counter, w.value ->> 1 AS start, sum(h.amount) AS price, sum(h.cost_bound) AS cost,
+         sum(h.tokens_bound) AS tokens, count(*) AS requests
+  FROM holds AS h, json_each(h.windows) AS w WHERE h.state = 'open' GROUP BY 1, 2)
+SELECT w.counter, w.start, w.price_held, coalesce(c.price, 0), w.cost_held, coalesce(c.cost, 0), w.tokens_held, coalesce(c.tokens, 0),
+       w.requests_held, coalesce(c.requests, 0)
+FROM windows AS w LEFT JOIN counted AS c ON c.counter = w.counter AND c.start = w.start
+WHERE w.price_held <> coalesce(c.price, 0) OR w.cost_held <> coalesce(c.cost, 0) OR w.tokens_held <> coalesce(c.tokens, 0)
+   OR w.requests_held <> coalesce(c.requests, 0)
+UNION ALL
+SELECT c.counter, c.start, NULL, c.price, NULL, c.cost, NULL, c.tokens, NULL, c.requests
+FROM counted AS c WHERE NOT EXISTS (SELECT 1 FROM windows AS w WHERE w.counter = c.counter AND w.start = c.start);
+
+-- name: verify_windows_spent
+-- A window's spent is the sum of the charges counted in it, and of what it was filled with when its counter began.
+WITH counted AS (
+  SELECT w.value ->> 0 AS counter, w.value ->> 1 AS start, c.price AS price, c.cost AS cost, c.tokens AS tokens,
+         CASE WHEN c.outcome = 'released' THEN 0 ELSE 1 END AS requests
+  FROM charges AS c JOIN holds AS h ON h.id = c.hold_id, json_each(h.windows) AS w
+  UNION ALL
+  SELECT counter, start, price, cost, tokens, requests FROM window_backfills),
+summed AS (
+  SELECT counter, start, sum(price) AS price, sum(cost) AS cost, sum(tokens) AS tokens, sum(requests) AS requests FROM counted GROUP BY 1, 2)
+SELECT w.counter, w.start, w.price_spent, coalesce(s.price, 0), w.cost_spent, coalesce(s.cost, 0), w.tokens_spent, coalesce(s.tokens, 0),
+       w.requests_spent, coalesce(s.requests, 0)
+FROM windows AS w LEFT JOIN summed AS s ON s.counter = w.counter AND s.start = w.start
+WHERE w.price_spent <> coalesce(s.price, 0) OR w.cost_spent <> coalesce(s.cost, 0) OR w.tokens_spent <> coalesce(s.tokens, 0)
+   OR w.requests_spent <> coalesce(s.requests, 0)
+UNION ALL
+SELECT s.counter, s.start, NULL, s.price, NULL, s.cost, NULL, s.tokens, NULL, s.requests
+FROM summed AS s WHERE NOT EXISTS (SELECT 1 FROM windows AS w WHERE w.counter = s.counter AND w.start = s.start);
+
+-- name: verify_roots
+-- Nothing a request touches lies under another root.
+SELECT h.id, h.root, a.root, w.root FROM holds AS h JOIN accounts AS a ON a.id = h.account
+LEFT JOIN accounts AS w ON w.id = h.wallet
+WHERE h.root <> a.root OR w.root IS NOT h.root;
+
+-- name: verify_counts
+-- How much was looked at.
+SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM keys), (SELECT count(*) FROM grants), (SELECT count(*) FROM transfers),
+       (SELECT count(*) FROM holds), (SELECT count(*) FROM holds WHERE state = 'open'), (SELECT count(*) FROM charges),
+       (SELECT count(*) FROM windows), (SELECT coalesce(sum(amount), 0) FROM grants), (SELECT coalesce(sum(spent), 0) FROM grants),
+       (SELECT coalesce(sum(held), 0) FROM grants), (SELECT coalesce(sum(expired), 0) FROM grants),
+       (SELECT coalesce(sum(written_off), 0) FROM charges);

@@ -1,0 +1,144 @@
+"""kill -9 of a real gateway process in the middle of load, again and again: nothing that a client was told is lost, nothing is held for ever."""
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from farebox import sim
+from farebox.gateway.identify import hash_of
+from farebox.ids import new_id
+from farebox.ledger.commands import GrantMoney, IssueKey, OpenAccount
+from farebox.ledger.model import Key
+from farebox.store.sqlite import SqliteStore, connect_reader
+from farebox.store.verify import verify
+
+ROUNDS = {"synced": 12, "unsynced": 8}
+CLIENTS = 24
+SECRET = "fbx_crash"
+_SCRIPT = Path(__file__).parents[1] / "support" / "gateway_process.py"
+
+
+def seed(folder: Path) -> None:
+    store = SqliteStore(folder / "farebox.db", alarm=lambda *names, **facts: None)
+    store.decide([(OpenAccount("open", "acc_crash", own_wallet=True),)])
+    store.decide([(GrantMoney("fill", "grt_crash", "acc_crash", 10**15),)])
+    store.decide([(IssueKey("issue", Key("key_crash", "acc_crash", "", hash_of(SECRET), "", 0), 10**14),)])
+    store.close()
+
+
+async def start(folder: Path, sim_url: str, *more: str) -> tuple[asyncio.subprocess.Process, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(_SCRIPT), str(folder), sim_url, *more, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    url = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+    assert url.startswith("http"), "the gateway did not start"
+    return process, url
+
+
+class Client:
+    """Calls until the gateway is gone; remembers what it was told, by a name of its own for each call."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, told: dict[str, str], chance: random.Random) -> None:
+        self.http = http
+        self.url = url
+        self.told = told
+        self.chance = chance
+
+    async def run(self) -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            while True:
+                await self.call()
+
+    async def call(self) -> None:
+        name = new_id("c")
+        stream = self.chance.random() < 0.4
+        words = f"sim:bill={name} sim:output={self.chance.randrange(1, 30)}" + (" sim:pace=3" if stream else "")
+        body = {"model": "gpt-4o-mini", "max_tokens": 64, "stream": stream, "messages": [{"role": "user", "content": words}]}
+        headers = {"authorization": f"Bearer {SECRET}", "x-farebox-user": name}
+        async with self.http.stream("POST", f"{self.url}/v1/chat/completions", headers=headers, json=body) as answer:
+            leaves = stream and self.chance.random() < 0.2
+            text = ""
+            async for piece in answer.aiter_text():
+                text += piece
+                if leaves:
+                    return
+            assert answer.status_code == 200, text
+            if not stream:
+                self.told[name] = answer.headers["x-farebox-cost"]
+            elif text.rstrip().endswith("data: [DONE]"):
+                self.told[name] = ""
+
+
+def booked(folder: Path) -> dict[str, tuple[Any, ...]]:
+    """Every call by the client's name for it: state of its hold, price, paid, written off, completeness."""
+    db = connect_reader(folder / "farebox.db")
+    try:
+        sql = "SELECT h.user, h.state, c.price, c.paid, c.written_off, c.completeness, c.outcome FROM holds h LEFT JOIN charges c ON c.hold_id = h.id"
+        rows = {row[0]: row[1:] for row in db.execute(sql)}
+    finally:
+        db.close()
+    return rows
+
+
+async def bill(http: httpx.AsyncClient, sim_url: str) -> dict[str, int]:
+    """The provider's bill by label."""
+    found: dict[str, int] = {}
+    after = ""
+    while True:
+        page = json.loads((await http.get(f"{sim_url}/sim/calls", params={"after": after} if after else {})).text)
+        found |= {row["label"]: row["nano"] for row in page["data"] if row["nano"]}
+        after = page.get("next") or ""
+        if not after:
+            return found
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("layer", ["synced", "unsynced"])
+async def test_after_kill_9_every_call_is_booked_and_nothing_told_is_lost(tmp_path: Path, layer: str) -> None:
+    """Twenty kills under load: verify holds after each restart, told charges are there, in-flight calls are charged whole, none is held."""
+    chance = random.Random(20261121)
+    simulator = await sim.serve("127.0.0.1", 0)
+    seed(tmp_path)
+    told: dict[str, str] = {}
+    orphans = 0
+    async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=None)) as http:
+        for _ in range(ROUNDS[layer]):
+            process, url = await start(tmp_path, simulator.url, layer)
+            clients = [asyncio.ensure_future(Client(http, url, told, chance).run()) for _ in range(CLIENTS)]
+            await asyncio.sleep(0.3 + chance.random() * 0.5)
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+            await asyncio.wait(clients)
+            for client in clients:
+                client.result()
+        process, _ = await start(tmp_path, simulator.url, layer)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+        billed = await bill(http, simulator.url)
+    await simulator.close()
+    verdict = verify(tmp_path / "farebox.db")
+    assert verdict.ok, verdict.findings
+    assert verdict.sums["held"] == 0
+    calls = booked(tmp_path)
+    for name, cost in told.items():
+        state, price, _, _, completeness, _ = calls[name]
+        assert (state, completeness, price) == ("captured", "exact", billed[name])
+        assert not cost or round(float(cost) * 1e9) == price
+    for name, nano in billed.items():
+        state, price, paid, written_off, completeness, outcome = calls[name]
+        assert paid + written_off == price >= nano
+        if completeness == "exact":
+            assert price == nano
+        orphans += outcome == "orphaned"
+    assert len(told) > ROUNDS[layer] * 5, "hardly any call was served: the test shows nothing"
+    assert orphans > 0, "no call was in flight when the gateway died: the test shows nothing"

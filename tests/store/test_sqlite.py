@@ -1,0 +1,257 @@
+"""One file, one process, one schema: who may open a store, and what they find there."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+
+from farebox.errors import SettingsError
+from farebox.store import migrate, sqlite
+from farebox.store.sqlite import SqliteStore, connect_reader
+from farebox.store.statements import migrations
+from farebox.store.verify import INVARIANTS, verify
+from ledger.desk import Desk
+
+
+def opened(path: Path) -> SqliteStore:
+    return SqliteStore(path, alarm=lambda *_, **__: None)
+
+
+# --- one process -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_process_is_refused_and_told_which_one_has_it(desk: Desk) -> None:
+    """A real one; and it may open the store once the first has ended."""
+    code = (
+        "import sys, pathlib\n"
+        "from farebox.store.sqlite import SqliteStore\n"
+        "from farebox.errors import SettingsError\n"
+        "try: SqliteStore(pathlib.Path(sys.argv[1]), alarm=print).close(); print('opened')\n"
+        "except SettingsError as problem: print(problem)\n"
+    )
+
+    def other() -> str:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(
+            [sys.executable, "-c", code, str(desk.path)], check=True, capture_output=True, text=True, env=environment
+        ).stdout.strip()
+
+    assert f"in use by process {os.getpid()}" in other()
+    desk.store.close()
+    assert other() == "opened"
+    desk.store = opened(desk.path)
+
+
+def test_the_same_process_cannot_open_a_store_twice(desk: Desk) -> None:
+    """Two writers in one process would be as wrong."""
+    with pytest.raises(SettingsError, match="in use"):
+        opened(desk.path)
+
+
+def test_only_its_owner_may_read_a_store(desk: Desk) -> None:
+    """The file, its log and its lock: hashes of keys and recorded answers are in there."""
+    files = sorted(desk.path.parent.iterdir())
+    assert len(files) >= 3
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_what_is_not_a_store_is_refused(tmp_path: Path) -> None:
+    """In words; and the lock is given up again."""
+    path = tmp_path / "farebox.db"
+    path.write_bytes(b"certainly not a database " * 400)
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="cannot be opened"):
+            opened(path)
+
+
+def test_every_commit_is_synced(desk: Desk) -> None:
+    """The settings that the guarantees rest on."""
+    (mode,), (synchronous,) = (
+        next(iter(desk.store._db.execute("PRAGMA journal_mode"))),
+        next(iter(desk.store._db.execute("PRAGMA synchronous"))),
+    )
+    assert (mode, synchronous) == ("wal", 2)
+
+
+# --- readers -----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_sees_one_moment(desk: Desk) -> None:
+    """However long it reads: nothing moves under it, and it keeps nobody from moving."""
+    desk.play("topup acc 100\nhold a 40")
+    reader = connect_reader(desk.path)
+    reader.execute("BEGIN")
+    sums = "SELECT sum(spent), sum(held) FROM grants"
+    assert list(reader.execute(sums)) == [(0, 40)]
+    desk.play("capture a 40\nhold b 60")
+    desk.store.checkpoint()
+    assert list(reader.execute(sums)) == [(0, 40)]
+    assert list(reader.execute("SELECT count(*) FROM charges")) == [(0,)]
+    reader.execute("COMMIT")
+    assert list(reader.execute(sums)) == [(40, 60)]
+    reader.close()
+
+
+def test_a_reader_cannot_write(desk: Desk) -> None:
+    """Not even by mistake."""
+    reader = connect_reader(desk.path)
+    with pytest.raises(apsw.ReadOnlyError):
+        reader.execute("UPDATE grants SET amount = 1")
+    reader.close()
+
+
+def test_the_log_is_copied_away_and_nothing_with_it(desk: Desk) -> None:
+    """A checkpoint changes no row."""
+    desk.play("topup acc 100\nhold a 40")
+    before = desk.rows("SELECT * FROM grants")
+    desk.store.checkpoint()
+    assert not desk.store.log_is_long()
+    assert desk.rows("SELECT * FROM grants") == before
+
+
+def test_the_writer_forgets_rows_when_they_are_too_many(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it keeps in memory is a copy: without it the answers are the same."""
+    monkeypatch.setattr(sqlite, "_KEPT_ROWS_MAX", 0)
+    desk.play("""
+        topup acc 100
+        edit key requests_per_minute=3
+        hold a 50
+        hold b 51   | refused held
+        capture a 60 | charged 60 paid 60
+        hold b 40
+        hold c 0
+        hold d 0    | refused rate_limited
+        release b
+        hold d 0    | held 0
+    """)
+
+
+def test_a_ring_is_kept_no_longer_than_it_is_looked_at(desk: Desk) -> None:
+    """Its old parts leave the writer's memory, and come back when an old call looks at them: the answers are the same."""
+    desk.play("""
+        topup acc 100000
+        budget key 100 window=rolling:1m
+        hold old 40
+    """)
+    for number in range(40):
+        desk.play(f"wait 5s\nhold h{number} 5\ncapture h{number} 5")
+    assert len(desk.store._kept.ring("key/rolling:1m", 0)) < 30
+    desk.play("""
+        capture old 200    | charged 200 paid 40
+        hold a 36          | refused budget_exceeded key needed 36 available 35
+        hold a 35          | held 35
+    """)
+
+
+# --- verify ------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tampering", "undo", "invariant"),
+    [
+        ("UPDATE grants SET spent = spent + 1", "UPDATE grants SET spent = spent - 1", "a grant's spent is the sum of its charges"),
+        ("UPDATE grants SET amount = amount + 1", "UPDATE grants SET amount = amount - 1", "a grant's amount is the sum of its transfers"),
+        ("UPDATE grants SET held = held + 1", "UPDATE grants SET held = held - 1", "a grant's held is the sum of open holds"),
+        (
+            "UPDATE windows SET tokens_spent = tokens_spent + 1 WHERE counter = 'key/week'",
+            "UPDATE windows SET tokens_spent = tokens_spent - 1 WHERE counter = 'key/week'",
+            "a window's spent is the sum of charges",
+        ),
+        (
+            "UPDATE holds SET state = 'captured' WHERE id = 'b'",
+            "UPDATE holds SET state = 'open' WHERE id = 'b'",
+            "every hold ends in exactly one charge",
+        ),
+        ("UPDATE holds SET amount = amount + 1", "UPDATE holds SET amount = amount - 1", "a hold is set aside whole"),
+        (
+            "UPDATE charges SET price = 31, written_off = 1",
+            "UPDATE charges SET price = 30, written_off = 0",
+            "a window's spent is the sum of charges",
+        ),
+        ("UPDATE charges SET refunded = 3", "UPDATE charges SET refunded = 2", "refunds are at most what was paid"),
+        ("UPDATE transfers SET amount = amount + 1", "UPDATE transfers SET amount = amount - 1", "a transfer's legs add up"),
+        ("UPDATE holds SET root = 'x'", "UPDATE holds SET root = 'acc'", "nothing a request touches lies under another root"),
+    ],
+)
+def test_verify_finds_every_number_that_was_tampered_with(desk: Desk, tampering: str, undo: str, invariant: str) -> None:
+    """Each equation is recomputed from rows: one nano-dollar too many is found, named, and gone when it is put right."""
+    desk.play("topup acc 100\nhold a 40\ncapture a 30\nrefund a 2\nhold b 20")
+    assert verify(desk.path).ok
+    desk.store._db.execute(tampering)
+    verdict = verify(desk.path)
+    assert not verdict.ok
+    assert invariant in [finding.invariant for finding in verdict.findings]
+    assert set(INVARIANTS.values()) == set(verdict.checked)
+    desk.store._db.execute(undo)
+
+
+def test_verify_counts_what_it_looked_at(desk: Desk) -> None:
+    """So that an empty answer is not taken for a good one."""
+    desk.play("topup acc 100\nhold a 40\ncapture a 50\nhold b 20\ntopup acc 5 ends=+1h")
+    verdict = verify(desk.path)
+    assert (verdict.counts["holds"], verdict.counts["open_holds"], verdict.counts["charges"]) == (2, 1, 1)
+    assert (verdict.sums["granted"], verdict.sums["spent"], verdict.sums["held"]) == (105, 50, 20)
+
+
+# --- migrations --------------------------------------------------------------------------------------------------------------------------
+
+
+def schema(connection: apsw.Connection) -> list[object]:
+    return list(connection.execute("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name"))
+
+
+def test_migrations_are_numbered_without_gaps_and_applied_once() -> None:
+    """Applying them again changes nothing; each is in the store's own list with its checksum."""
+    numbers = [number for number, _, _ in migrations("sqlite")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    connection = apsw.Connection(":memory:")
+    assert len(migrate.migrate(connection, "sqlite", lambda: 7)) == len(numbers)
+    before = schema(connection)
+    assert migrate.migrate(connection, "sqlite", lambda: 8) == []
+    assert schema(connection) == before
+    assert list(connection.execute("SELECT DISTINCT applied_at, length(checksum) FROM migrations")) == [(7, 64)]
+
+
+def test_a_schema_change_that_was_edited_is_refused(desk: Desk) -> None:
+    """What was released is never edited; a store whose history differs is not touched, and its lock is given up."""
+    ours = next(iter(desk.store._db.execute("SELECT checksum FROM migrations WHERE number = 1")))[0]
+    desk.store._db.execute("UPDATE migrations SET checksum = 'other' WHERE number = 1")
+    desk.close()
+    for _ in range(2):
+        with pytest.raises(SettingsError, match=r"schema change 0001_.* is not the one"):
+            opened(desk.path)
+    repaired = apsw.Connection(str(desk.path))
+    repaired.execute("UPDATE migrations SET checksum = ? WHERE number = 1", (ours,))
+    repaired.close()
+    desk.store = opened(desk.path)
+
+
+def test_a_store_of_a_newer_version_is_refused(desk: Desk) -> None:
+    """It says which version to use, and leaves everything as it is."""
+    desk.store._db.execute("INSERT INTO migrations VALUES (9999, '9999_future.sql', '', 0)")
+    desk.close()
+    for _ in range(2):
+        with pytest.raises(SettingsError, match=r"newer version of farebox \(schema 9999\)"):
+            opened(desk.path)
+    repaired = apsw.Connection(str(desk.path))
+    repaired.execute("DELETE FROM migrations WHERE number = 9999")
+    repaired.close()
+    desk.store = opened(desk.path)
+
+
+def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is one transaction."""
+    path = tmp_path / "farebox.db"
+    opened(path).close()
+    bad = (len(migrations("sqlite")) + 1, "bad.sql", "CREATE TABLE fine (a); CREATE TABLE accounts (again);")
+    monkeypatch.setattr(migrate, "migrations", lambda database: [*migrations(database), bad])
+    with pytest.raises(SettingsError, match="already exists"):
+        opened(path)
+    monkeypatch.undo()
+    store = opened(path)
+    assert not list(store._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'fine'"))
+    store.close()

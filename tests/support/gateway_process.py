@@ -1,0 +1,22 @@
+"""A gateway as a process of its own, for tests that kill it: `python gateway_process.py FOLDER SIM_URL [unsynced]`. Prints its URL."""
+
+import sys
+from pathlib import Path
+
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from farebox.app import serve
+from support import unsynced
+from support.house import settings_for
+
+
+def main() -> None:
+    folder, sim_url, *more = sys.argv[1:]
+    vfs = unsynced.register() if "unsynced" in more else None
+    uvloop.run(serve(settings_for(Path(folder), sim_url), announce=lambda url: print(url, flush=True), vfs=vfs))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+"""A whole gateway for a test: the real simulator, the real data plane on a real port, a real store in a temporary folder.
+
+Everything runs on the test's own event loop. Leaving it stops the gateway as a signal would, and verifies the books.
+"""
+
+import asyncio
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping, MutableSequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import apsw
+import httpx
+import openai
+
+from farebox import sim
+from farebox.app import Running, front
+from farebox.gateway.identify import hash_of
+from farebox.ids import new_id
+from farebox.ledger.commands import Done, EditKey, GrantMoney, IssueKey, OpenAccount, Outcome
+from farebox.ledger.model import Charge, Key
+from farebox.money import parse_usd
+from farebox.serving import Asgi, QuietServer, Receive, Scope, Send, listening_socket, server
+from farebox.settings import Settings, load
+from farebox.store.rows import charge_of
+from farebox.store.sqlite import connect_reader
+from farebox.store.verify import Verdict, verify
+
+_CHARGES = (
+    "SELECT hold_id, request_id, key, account, root, wallet, at, outcome, completeness, price, paid, written_off, cost, list_cost, tokens, "
+    "legs, provider, model, model_served, route, usage, lines, timings, flags, status, upstream_request_id, refunded, revised FROM charges"
+)
+
+
+class House:
+    """A running gateway and what a test wants of it."""
+
+    def __init__(self, running: Running, simulator: Any, port: int, front_server: QuietServer, seen: list[str]) -> None:
+        self.server = front_server
+        self.running = running
+        self.sim = simulator
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = httpx.AsyncClient(timeout=30, verify=False)
+        self.seen = seen
+        """Every request that reached the gateway, as `METHOD /path`."""
+        self.sockets: list[asyncio.StreamWriter] = []
+        """Bare connections of a test, closed with the house."""
+        self._openai: openai.AsyncOpenAI | None = None
+        self._anthropic: anthropic.AsyncAnthropic | None = None
+
+    # --- people and money -------------------------------------------------------------------------------------------------------
+
+    async def command(self, command: Any) -> Outcome:
+        return await self.running.batcher.one(command)
+
+    async def account(self, usd: str = "5.00", *, parent: str | None = None, own_wallet: bool = True, **more: Any) -> str:
+        """A new account with money in its wallet; its id."""
+        account_id = new_id("acc")
+        opened = await self.command(OpenAccount(new_id("cmd"), account_id, own_wallet=own_wallet, parent=parent, **more))
+        assert isinstance(opened, Done), opened
+        if parse_usd(usd) and own_wallet:
+            await self.top_up(account_id, usd)
+        return account_id
+
+    async def top_up(self, account_id: str, usd: str) -> None:
+        granted = await self.command(GrantMoney(new_id("cmd"), new_id("grt"), account_id, parse_usd(usd)))
+        assert isinstance(granted, Done), granted
+
+    async def key(self, account_id: str, limit_usd: str | None = "1.00", **fields: Any) -> str:
+        """A new key of an account; its secret."""
+        secret = f"fbx_test_{new_id('secret')}"
+        key = Key(new_id("key"), account_id, account_id, hash_of(secret), secret[-4:], 0, **fields)
+        issued = await self.command(IssueKey(new_id("cmd"), key, None if limit_usd is None else parse_usd(limit_usd)))
+        assert isinstance(issued, Done), issued
+        return secret
+
+    async def customer(self, usd: str = "5.00", limit_usd: str | None = "1.00", **fields: Any) -> str:
+        """An account with money and a key on it; the key's secret."""
+        return await self.key(await self.account(usd), limit_usd, **fields)
+
+    async def edit_key(self, secret: str, **changes: Any) -> Outcome:
+        return await self.command(EditKey(new_id("cmd"), self.key_id(secret), changes))
+
+    def key_id(self, secret: str) -> str:
+        return str(self.rows("SELECT id FROM keys WHERE hash = ?", hash_of(secret))[0][0])
+
+    # --- clients ------------------------------------------------------------------------------------------------------------------
+
+    def openai(self, secret: str, **more: Any) -> openai.AsyncOpenAI:
+        """The real SDK's client for a key. All of a house share one connection pool: making one takes longer than a call."""
+        if self._openai is None:
+            self._openai = openai.AsyncOpenAI(api_key="-", base_url=f"{self.url}/v1")
+        return self._openai.with_options(api_key=secret, **more)
+
+    def anthropic(self, secret: str, **more: Any) -> anthropic.AsyncAnthropic:
+        """The same of the other SDK."""
+        if self._anthropic is None:
+            self._anthropic = anthropic.AsyncAnthropic(api_key="-", base_url=self.url)
+        return self._anthropic.with_options(api_key=secret, **more)
+
+    async def chat(self, secret: str, text: str = "hi", headers: Mapping[str, str] | None = None, **body: Any) -> httpx.Response:
+        """One chat call, as plain HTTP."""
+        asked = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}], **body}
+        return await self.http.post(
+            f"{self.url}/v1/chat/completions", headers={"authorization": f"Bearer {secret}", **(headers or {})}, json=asked
+        )
+
+    async def messages(self, secret: str, text: str = "hi", headers: Mapping[str, str] | None = None, **body: Any) -> httpx.Response:
+        """One messages call, as plain HTTP."""
+        asked = {"model": "claude-sonnet-5-5", "max_tokens": 64, "messages": [{"role": "user", "content": text}], **body}
+        sent = {"x-api-key": secret, "anthropic-version": "2023-06-01", **(headers or {})}
+        return await self.http.post(f"{self.url}/v1/messages", headers=sent, json=asked)
+
+    # --- what happened ------------------------------------------------------------------------------------------------------------
+
+    async def sim_calls(self) -> list[dict[str, Any]]:
+        """The provider's own bill, one row per call."""
+        rows: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            page = json.loads((await self.http.get(f"{self.sim.url}/sim/calls", params={"after": after} if after else {})).text)
+            rows += page["data"]
+            if not page.get("next"):
+                return rows
+            after = page["next"]
+
+    def rows(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        db = connect_reader(self.running.settings.store_path)
+        try:
+            return list(db.execute(sql, arguments))
+        finally:
+            db.close()
+
+    def charges(self) -> list[Charge]:
+        """Every charge, oldest first."""
+        return [charge_of(row) for row in self.rows(f"{_CHARGES} ORDER BY hold_id")]
+
+    def verdict(self) -> Verdict:
+        return verify(self.running.settings.store_path)
+
+    def books(self) -> dict[str, int]:
+        """All sums of money: what must not move after a refusal."""
+        verdict = self.verdict()
+        return {**verdict.sums, **{name: verdict.counts[name] for name in ("holds", "charges", "transfers")}}
+
+    async def agree(self, *, but: tuple[str, ...] = ()) -> list[Charge]:
+        """Checks our charges against the provider's own bill, call by call: exact ones are equal, all others cover it (`but` names labels
+        whose bill the policy lets go). Gives the charges of calls that reached the provider.
+        """
+        await self.settled()
+        rows = await self.sim_calls()
+        charges = charged_by_id(self.charges())
+        for row in rows:
+            nano, charge = int(row["nano"]), charges.get(row["id"])
+            if charge is None:
+                missing = sum(1 for one in self.charges() if not one.upstream_request_id and one.completeness == "unknown")
+                assert nano == 0 or missing, f"billed and not charged: {row}"
+            elif charge.completeness == "exact" and charge.outcome != "released":
+                assert charge.price == nano or row["label"] in but, (charge, row)
+            else:
+                assert charge.price >= nano or row["label"] in but, (charge, row)
+            assert charge is None or charge.paid + charge.written_off == charge.price
+        return [charge for charge in self.charges() if charge.upstream_request_id]
+
+    async def agree_with(self, calls: int) -> list[Charge]:
+        """As `agree`, and so many calls reached the provider through the gateway (the rest of its bill was asked for straight)."""
+        await self.settled()
+        ours = {charge.upstream_request_id for charge in self.charges()}
+        billed = {row["id"]: row for row in await self.sim_calls()}
+        charges = [charge for charge in self.charges() if charge.upstream_request_id]
+        assert len(charges) == calls == len(ours & billed.keys())
+        for charge in charges:
+            nano = int(billed[charge.upstream_request_id]["nano"])
+            assert charge.price == nano if charge.completeness == "exact" else charge.price >= nano, (charge, nano)
+            assert charge.paid + charge.written_off == charge.price
+        return charges
+
+    async def settled(self) -> None:
+        """Waits until nothing is in flight."""
+        for _ in range(2000):
+            if not len(self.running.flights) and not self.running.settler.detached:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("calls are still in flight")
+
+    def connections(self) -> int:
+        """How many clients are connected to the gateway."""
+        return len(self.server.server_state.connections)
+
+    async def close(self) -> None:
+        for writer in self.sockets:
+            writer.transport.abort()
+        for client in (self._openai, self._anthropic):
+            if client is not None:
+                await client.close()
+        await self.http.aclose()
+
+
+def settings_for(folder: Path, sim_url: str, more: Mapping[str, Any] | None = None) -> Settings:
+    """Settings of a gateway on a folder of its own, with both providers simulated."""
+    values: dict[str, Any] = {
+        "server": {"listen": "127.0.0.1:0"},
+        "store": {"url": f"sqlite:///{folder}/farebox.db"},
+        "providers": {
+            "openai": {"api_key": "sk-upstream", "base_url": f"{sim_url}/v1"},
+            "anthropic": {"api_key": "sk-upstream", "base_url": sim_url},
+        },
+        "log": {"requests": False},
+    }
+    for name, section in (more or {}).items():
+        known = values.setdefault(name, {})
+        for field, value in section.items():
+            known[field] = {**known.get(field, {}), **value} if isinstance(value, Mapping) else value
+    return load(flags=values).settings
+
+
+_filled: list[Path] = []
+"""A store with its price book filled, made once per test process: filling one takes longer than most tests."""
+
+
+async def _copy_filled_store(folder: Path) -> None:
+    if not _filled:
+        place = Path(tempfile.mkdtemp(prefix="farebox-store-"))
+        running = Running(settings_for(place, "http://127.0.0.1:9"))
+        await running.begin()
+        await running.end(0)
+        running.close()
+        db = apsw.Connection(str(place / "farebox.db"))
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+        _filled.append(place / "farebox.db")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(_filled[0], folder / "farebox.db")
+
+
+def _noting(app: Asgi, seen: MutableSequence[str]) -> Asgi:
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(f"{scope['method']} {scope['path']}")
+        await app(scope, receive, send)
+
+    return noting
+
+
+@asynccontextmanager
+async def open_house(folder: Path, settings: Mapping[str, Any] | None = None, *, sim_url: str | None = None) -> AsyncIterator[House]:
+    """A house in a folder. At its end nothing may be held and every equation must hold."""
+    if not (folder / "farebox.db").exists():
+        await _copy_filled_store(folder)
+    simulator = await sim.serve("127.0.0.1", 0)
+    running = Running(settings_for(folder, sim_url or simulator.url, settings))
+    await running.begin()
+    listening = listening_socket("127.0.0.1", 0)
+    seen: list[str] = []
+    front_server = server(front(_noting(running.app, seen), None))
+    serving = asyncio.ensure_future(front_server.serve([listening]))
+    house = House(running, simulator, listening.getsockname()[1], front_server, seen)
+    try:
+        yield house
+    finally:
+        await house.close()
+        await running.end(10)
+        front_server.should_exit = True
+        await serving
+        running.close()
+        await simulator.close()
+    verdict = verify(running.settings.store_path)
+    assert verdict.ok, verdict.findings
+    assert verdict.sums["held"] == 0, "something is still held"
+
+
+def nano_by_id(calls: list[dict[str, Any]]) -> dict[str, int]:
+    """The provider's bill by the id it gave each call."""
+    return {call["id"]: int(call["nano"]) for call in calls if int(call["nano"])}
+
+
+def charged_by_id(charges: list[Charge]) -> dict[str, Charge]:
+    """Our charges by the id the provider gave the call."""
+    return {charge.upstream_request_id: charge for charge in charges if charge.upstream_request_id}
+
+
+__all__ = ["House", "charged_by_id", "nano_by_id", "open_house", "settings_for"]
