@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -26,39 +26,65 @@ logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, but its patience ends: with a request's head that does not come in time or is too large, and with a client that
-    does not take its answer.
+    """uvicorn's protocol, but its patience ends: with a request whose head or body does not come in time or is too large a head, and with a
+    client that does not take its answer. A request that comes in one piece costs no timer.
     """
 
-    _head_timer: asyncio.TimerHandle | None = None
+    _awaited: Literal["", "head", "body"] = "head"
+    _timed: Literal["", "head", "body", "past"] = ""
+    _timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_head()
+        self._time()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._head_timer is None:
-            self._await_head()
-
-    def on_headers_complete(self) -> None:
-        self._head_came()
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        awaited = self._head_timer is not None
-        super().data_received(data)
-        if awaited and self._head_timer is not None and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > limits.request_head_bytes_max:
-                self.send_400_response("The head of the request is too large.")
+        self._awaited, self._head_bytes = "head", 0
+        if self._timed == "head":
+            self._timed = "past"  # the time of another request, or of the silence before this one
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         if len(self.headers) > limits.request_headers_max:
             raise ValueError("too many headers")
+
+    def on_headers_complete(self) -> None:
+        self._awaited = "body"
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._awaited = ""
+        super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._awaited == "head" and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > limits.request_head_bytes_max:
+                self.send_400_response("The head of the request is too large.")
+        if self._awaited != self._timed:
+            self._time()
+
+    def _time(self) -> None:
+        """Awaits what is awaited now no longer than its limit."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timed = self._awaited
+        if self._awaited == "head":
+            self._timer = self.loop.call_later(limits.request_head_s_max, self.transport.close)
+        elif self._awaited == "body":
+            self._timer = self.loop.call_later(limits.request_body_s_max, self._body_late)
+
+    def _body_late(self) -> None:
+        """Whoever reads the body says that it is late; once that is answered, the rest is not waited for."""
+        if self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self._time()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -68,24 +94,16 @@ class PatientProtocol(HttpToolsProtocol):
         self._taken()
         super().resume_writing()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
-        self._taken()
-        super().connection_lost(exc)
-
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(limits.request_head_s_max, self.transport.close)
-
     def _taken(self) -> None:
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
 
-    def _head_came(self) -> None:
-        self._head_bytes = 0
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._awaited = ""
+        self._time()
+        self._taken()
+        super().connection_lost(exc)
 
 
 class QuietServer(uvicorn.Server):

@@ -49,11 +49,10 @@ class Server(_Section):
     """Where the gateway listens, and where it keeps its own small files."""
 
     listen: str = Field("127.0.0.1:8080", description="Address of the data plane.")
-    admin_listen: str | None = Field(None, description="Address of its own for the control API, the console and /metrics.")
+    admin_listen: str | None = Field(None, description="Address of its own for the control API and /metrics.")
     admin_shared: bool = Field(False, description="Serve the control API on `listen` even when that is not loopback.")
     data_dir: Path | None = Field(None, description="Folder for admin.key and the like; the SQLite file's folder when not set.")
     topup_url: str = Field("", description="Where a caller whose money is gone can get more; told in 402 answers.")
-    public_url: str = Field("", description="How clients reach the gateway, when that is not `listen`.")
 
 
 class Store(_Section):

@@ -10,8 +10,6 @@ from typing import Any
 import httpx
 import structlog
 from pydantic import SecretStr
-from support.house import _copy_filled_store as copy_filled_store
-from support.house import settings_for
 
 from farebox import logs
 from farebox.app import catalogue_of, let_somebody_administer, open_ledger, quoter_of
@@ -25,6 +23,8 @@ from farebox.ledger.model import Hold
 from farebox.store.batcher import Batcher
 from farebox.store.reports import Reports
 from farebox.store.verify import verify
+from support.house import _copy_filled_store as copy_filled_store
+from support.house import settings_for
 
 LINES = '[["in_text_uncached",100,150000,15000000],["out_text",20,600000,12000000]]'
 USAGE = '{"units":{"in_text_uncached":100,"out_text":20},"prompt_total":100,"conditions":{}}'

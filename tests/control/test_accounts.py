@@ -1,8 +1,10 @@
 """Accounts and budgets over the API."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
+
 from control.back import Back
 
 
@@ -50,7 +52,7 @@ async def test_budgets_show_what_the_gate_compares_with(back: Back) -> None:
     await back.call(key, 300_000_000)
     hold = await back.hold(key, 200_000_000)
     assert hold is not None
-    wanted = [
+    wanted: list[dict[str, Any]] = [
         {"limit_usd": "1.00", "window": "month", "timezone": "Europe/Berlin", "thresholds": [50, 90]},
         {"limit": 10_000, "measure": "tokens", "window": "rolling:24h"},
         {"limit_usd": "0.40", "window": "day", "models": ["anthropic/*"], "hard": False},

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from control.back import Back, open_back
 
+from control.back import Back, open_back
 from farebox.control.admin_keys import admin_key_file, ensure_admin_key
 from farebox.errors import SettingsError
 from farebox.keyformat import fingerprint_of, kind_of
@@ -31,9 +31,10 @@ async def test_a_file_that_is_there_counts_for_a_new_store(tmp_path: Path) -> No
     """Whoever dies between file and store, or replaces the store, keeps the key."""
     async with open_back(tmp_path) as first:
         secret = first.secret
-    for path in tmp_path.glob("farebox.db*"):
-        path.unlink()
-    async with open_back(tmp_path) as second:
+    replaced = tmp_path / "elsewhere"
+    replaced.mkdir()
+    admin_key_file(first.context.settings).rename(replaced / "admin.key")
+    async with open_back(replaced) as second:
         assert (await second.get("/accounts", secret=secret))["data"] == []
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from control.back import Back
 
 NANO = Decimal(10) ** 9

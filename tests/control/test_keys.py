@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from control.back import Back
 
+from control.back import Back
 from farebox.gateway.identify import hash_of
 from farebox.keyformat import kind_of, label_of
 

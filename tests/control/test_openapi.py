@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-from control.back import Back, open_back
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.specs.openapi.checks import (
@@ -20,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from control.back import Back, open_back
 from farebox.control.problems import STATUSES
 
 CHECKS = [
@@ -76,6 +76,7 @@ def test_every_answer_is_one_that_the_document_tells_of(resident: Resident) -> N
     """Any parameters, any body, fitting or not: no fault of ours, no undocumented status, kind or shape of answer."""
     api = schemathesis.openapi.from_asgi("/api/v1/openapi.json", resident.back.control)
     seen = 0
+    found: Any
     for found in api.get_all_operations():
         operation = found.ok()
         if operation.path in SLOW:
@@ -89,7 +90,7 @@ def test_every_answer_is_one_that_the_document_tells_of(resident: Resident) -> N
 def _explore(operation: Any, mode: schemathesis.GenerationMode, resident: Resident) -> None:
     @EXPLORE
     @given(case=operation.as_strategy(generation_mode=mode))
-    def explore(case: schemathesis.Case) -> None:
+    def explore(case: Any) -> None:
         for name in case.path_parameters or {}:
             case.path_parameters[name] = resident.ids.get(name, case.path_parameters[name])
         case.call_and_validate(headers={"authorization": f"Bearer {resident.back.secret}"}, checks=CHECKS)

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from control.back import Back
 
+from control.back import Back
 from farebox import limits
 from farebox.control.app import self_service
 from farebox.errors import Busy, LedgerUnavailable
@@ -70,7 +70,7 @@ async def test_a_body_has_a_bound(back: Back) -> None:
 @pytest.mark.parametrize("name", ["x" * 256, "\u00e9", "a\tb", " ", ""])
 async def test_an_idempotency_key_that_cannot_be_one_is_refused(back: Back, name: str) -> None:
     """Bounded, printable ASCII, not empty."""
-    answer = await back.http.post("/api/v1/accounts", json={}, headers={b"idempotency-key": name.encode()})  # type: ignore[dict-item]
+    answer = await back.http.post("/api/v1/accounts", json={}, headers={b"idempotency-key": name.encode()})
     assert answer.status_code == 422
     assert (await back.get("/accounts"))["data"] == []
 

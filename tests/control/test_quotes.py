@@ -4,10 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from control.back import Back
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control.back import Back
 from farebox.control.quotes import items
 from farebox.pricing.cards import ModelPrice
 from farebox.pricing.quote import bound

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from control.back import Back
 
 ALL = ("key", "account", "user", "model", "provider", "route", "status", "run", "hour", "day", "tag:team")

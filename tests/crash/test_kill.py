@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -21,17 +22,18 @@ from farebox.ledger.model import Key
 from farebox.store.sqlite import SqliteStore, connect_reader
 from farebox.store.verify import verify
 
-ROUNDS = {"synced": 12, "unsynced": 8}
+SOAK = os.environ.get("FAREBOX_SOAK") == "1"
+ROUNDS = {"synced": 100, "unsynced": 100} if SOAK else {"synced": 12, "unsynced": 8}
 CLIENTS = 24
 SECRET = "fbx_crash"
 _SCRIPT = Path(__file__).parents[1] / "support" / "gateway_process.py"
 
 
-def seed(folder: Path) -> None:
+def seed(folder: Path, cap: int = 10**14) -> None:
     store = SqliteStore(folder / "farebox.db", alarm=lambda *names, **facts: None)
     store.decide([(OpenAccount("open", "acc_crash", own_wallet=True),)])
     store.decide([(GrantMoney("fill", "grt_crash", "acc_crash", 10**15),)])
-    store.decide([(IssueKey("issue", Key("key_crash", "acc_crash", "", hash_of(SECRET), "", 0), 10**14),)])
+    store.decide([(IssueKey("issue", Key("key_crash", "acc_crash", "", hash_of(SECRET), "", 0), cap),)])
     store.close()
 
 
@@ -43,6 +45,13 @@ async def start(folder: Path, sim_url: str, *more: str) -> tuple[asyncio.subproc
     url = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
     assert url.startswith("http"), "the gateway did not start"
     return process, url
+
+
+REFUSED = (402, 429)
+
+
+class OutOfMoney(Exception):
+    """The gateway said no for want of money (or of money that is not held)."""
 
 
 class Client:
@@ -72,6 +81,8 @@ class Client:
                 text += piece
                 if leaves:
                     return
+            if answer.status_code in REFUSED:
+                raise OutOfMoney(answer.headers["x-farebox-reason"])
             assert answer.status_code == 200, text
             if not stream:
                 self.told[name] = answer.headers["x-farebox-cost"]
@@ -102,7 +113,7 @@ async def bill(http: httpx.AsyncClient, sim_url: str) -> dict[str, int]:
             return found
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(3600 if SOAK else 240)
 @pytest.mark.parametrize("layer", ["synced", "unsynced"])
 async def test_after_kill_9_every_call_is_booked_and_nothing_told_is_lost(tmp_path: Path, layer: str) -> None:
     """Twenty kills under load: verify holds after each restart, told charges are there, in-flight calls are charged whole, none is held."""
@@ -142,3 +153,53 @@ async def test_after_kill_9_every_call_is_booked_and_nothing_told_is_lost(tmp_pa
         orphans += outcome == "orphaned"
     assert len(told) > ROUNDS[layer] * 5, "hardly any call was served: the test shows nothing"
     assert orphans > 0, "no call was in flight when the gateway died: the test shows nothing"
+
+
+CAP = 60_000_000  # $0.06
+
+
+async def test_a_stolen_key_costs_at_most_its_cap_though_the_gateway_is_killed(tmp_path: Path) -> None:
+    """Hammered, killed in the middle, hammered again until nothing is left: charges and write-offs cover the bill, and the cap holds."""
+    chance = random.Random(7)
+    simulator = await sim.serve("127.0.0.1", 0)
+    seed(tmp_path, CAP)
+    told: dict[str, str] = {}
+    async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=None)) as http:
+        for killed in (True, False):
+            process, url = await start(tmp_path, simulator.url)
+            clients = [asyncio.ensure_future(until_refused(Client(http, url, told, chance))) for _ in range(CLIENTS)]
+            if killed:
+                await asyncio.sleep(1.5)
+                process.send_signal(signal.SIGKILL)
+            refused = sum(await asyncio.gather(*clients))
+            if not killed:
+                assert refused == CLIENTS
+                process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), 40)
+        billed = await bill(http, simulator.url)
+    await simulator.close()
+    verdict = verify(tmp_path / "farebox.db")
+    assert verdict.ok, verdict.findings
+    assert verdict.sums["held"] == 0
+    calls = booked(tmp_path)
+    for name, nano in billed.items():
+        _, price, paid, written_off, completeness, _ = calls[name]
+        assert paid + written_off == price >= nano
+        assert completeness != "exact" or price == nano
+    assert sum(paid for _, _, paid, *_ in calls.values()) <= CAP
+    assert sum(billed.values()) <= CAP
+
+
+async def until_refused(client: Client) -> bool:
+    """Whether it was refused; False when the gateway went away first."""
+    held = 0
+    while held < 50:
+        try:
+            await client.run()
+        except OutOfMoney as refused:
+            if str(refused) != "held":
+                return True
+            held += 1
+        else:
+            return False
+    return True

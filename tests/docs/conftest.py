@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from docs.terminal import Process, Terminal, clean_environment
 
 

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,12 @@ from pathlib import Path
 from typing import Self
 
 from docs.pages import ROOT, Block
-
 from farebox.cli import main
 
 _WRITTEN_URL = "http://127.0.0.1:8080"
 _SETUP = ("pip install farebox", "source .venv/bin/activate")
 """What makes the command available; here it is."""
-_KEPT = {"fbx_…": r"fbx_[0-9A-Za-z]+", "acc_…": r"acc_[0-9a-z]+", "req_…": r"req_[0-9a-f]+"}
+_KEPT = {"fbx_…": r"fbx_[0-9A-Za-z]{40,}", "acc_…": r"acc_[0-9a-z]+", "req_…": r"req_[0-9a-f]+"}
 """What a page leaves open, and what was last printed that goes there."""
 _AGENT = """\
 #!{python}
@@ -32,6 +32,19 @@ call = urllib.request.Request(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages",
 with urllib.request.urlopen(call) as answer:
     print(json.load(answer)["content"][0]["text"])
 """
+_CURL = """\
+#!{python}
+import argparse, sys, urllib.request
+asked = argparse.ArgumentParser()
+asked.add_argument("-s", action="store_true")
+asked.add_argument("-H", action="append", default=[])
+asked.add_argument("-d", type=str.encode)
+asked.add_argument("url")
+asked = asked.parse_args()
+call = urllib.request.Request(asked.url, asked.d, dict(header.split(": ", 1) for header in asked.H))
+sys.stdout.write(urllib.request.urlopen(call).read().decode())
+"""
+"""For machines without curl: as much of it as the pages that are typed here use."""
 _BASE = {"OPENAI_API_KEY": "FAREBOX_PROVIDERS__OPENAI__BASE_URL", "ANTHROPIC_API_KEY": "FAREBOX_PROVIDERS__ANTHROPIC__BASE_URL"}
 
 
@@ -80,6 +93,8 @@ class Terminal:
         self._sim = {"OPENAI_API_KEY": f"{sim_url}/v1", "ANTHROPIC_API_KEY": sim_url}
         self._put("farebox", f'#!/bin/sh\nexec "{sys.executable}" -m farebox "$@"\n')
         self._put("claude", _AGENT.format(python=sys.executable))
+        if shutil.which("curl") is None:
+            self._put("curl", _CURL.format(python=sys.executable))
         self.environment = clean_environment() | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
 
     def _put(self, name: str, text: str) -> None:

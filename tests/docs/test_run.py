@@ -11,7 +11,6 @@ from urllib.request import Request, urlopen
 
 from docs.pages import blocks, page
 from docs.terminal import Terminal
-
 from farebox.store.verify import verify
 
 
@@ -30,7 +29,7 @@ def python(text: str) -> str:
     """Runs a snippet with the real SDK; what it printed. A reader's process would end, so its client is closed."""
     names: dict[str, Any] = {}
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(compile(text, "snippet", "exec"), names)  # noqa: S102 - the document's own words
+        exec(compile(text, "snippet", "exec"), names)
     names["client"].close()
     return out.getvalue()
 
@@ -76,7 +75,7 @@ def test_the_keys_page_works_word_by_word(terminal: Terminal) -> None:
     terminal.run("export OPENAI_API_KEY=sk-…")
     terminal.serve()
     play(terminal, "docs/keys.md")
-    secrets = re.findall(r"fbx_[0-9A-Za-z]+(?!\S*…)", terminal.printed)
+    secrets = re.findall(r"fbx_[0-9A-Za-z]{40,}", terminal.printed)
     assert len(set(secrets)) >= 3, terminal.printed
     for secret in set(secrets):
         credits_ = json.loads(ask(terminal, "/api/v1/credits", secret)[1], parse_float=Decimal)["data"]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from docs.pages import PAGES, Block, blocks, page, rows
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from docs.pages import PAGES, Block, blocks, page, rows
 from farebox.app import catalogue_of
 from farebox.settings import Settings, load
 
@@ -40,7 +40,7 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "–" if field.default is None else f"`{json.dumps(field.default)}`"
+    return "–" if field.default is None else f"`{json.dumps(field.default)}`"  # noqa: RUF001 - how tables show nothing
 
 
 def _row(name: str, field: FieldInfo) -> list[str]:

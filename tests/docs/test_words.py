@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import typer
-from docs.pages import PAGES, ROOT, farebox_lines, inline, links, name_of, page, prose, rows
 
+from docs.pages import PAGES, ROOT, farebox_lines, inline, links, name_of, page, prose, rows
 from farebox import metrics
 from farebox.cli.root import app
 from farebox.errors import Refusal
@@ -35,6 +35,14 @@ def test_every_file_that_is_named_exists(one: Path) -> None:
 
 def _exists(pattern: str) -> bool:
     return any(any(base.glob(pattern)) for base in (ROOT, ROOT / "src" / "farebox"))
+
+
+def test_every_script_is_explained() -> None:
+    """CONTRIBUTING.md says what each script does (but for the one that the others call), and no page names one that does not exist."""
+    named = {name for one in PAGES for name in re.findall(r"\./scripts/(\w+)", one.read_text("utf-8"))}
+    there = {path.name for path in (ROOT / "scripts").iterdir()}
+    assert named <= there
+    assert there - {"setup"} <= set(re.findall(r"\./scripts/(\w+)", page("CONTRIBUTING.md").read_text("utf-8")))
 
 
 @pytest.mark.parametrize("one", PAGES, ids=name_of)
@@ -93,7 +101,7 @@ def test_alarms_that_are_named_are_raised() -> None:
 
 def test_figures_that_are_named_are_counted() -> None:
     """Every farebox_… figure in the documents is one of /metrics."""
-    known = {sample.name for metric in metrics.REGISTRY.collect() for sample in (metric, *metric.samples)}
+    known = {metric.name for metric in metrics.REGISTRY.collect()}
     known |= {f"{name}_total" for name in known}
     named = {code for one in PAGES for code in re.findall(r"`(farebox_\w+)`", prose(one))}
     assert named <= known

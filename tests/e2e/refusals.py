@@ -16,7 +16,7 @@ from farebox.ids import new_id
 from farebox.ledger.commands import EditAccount, SetBudgets
 from farebox.ledger.model import Budget, Counter
 from farebox.money import format_usd, parse_usd
-from support.house import House
+from support.house import House, until
 
 MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-5-5"}
 SETTINGS: dict[str, Any] = {
@@ -158,9 +158,8 @@ async def _running(house: House, dialect: str, secret: str, headers: Mapping[str
     call = house.chat if dialect == "openai" else house.messages
     holds = house.books()["holds"]
     task = asyncio.ensure_future(call(secret, "hi sim:delay=300", headers, **fields))
-    while house.books()["holds"] == holds:
-        assert not task.done(), task.result().text
-        await asyncio.sleep(0.005)
+    await until(lambda: house.books()["holds"] > holds or task.done())
+    assert not task.done(), task.result().text
 
     async def ended() -> None:
         assert (await task).status_code == 200

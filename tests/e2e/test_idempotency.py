@@ -1,6 +1,7 @@
 """Idempotency-Key: one call, one charge, one answer, however often it is asked; never across keys, never another body's answer."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,7 @@ async def test_a_repeat_waits_up_to_a_limit(house: House, monkeypatch: pytest.Mo
     monkeypatch.setattr(limits, "idempotency_wait_s", 0)
     secret = await house.customer()
     first = asyncio.ensure_future(house.chat(secret, "hi sim:delay=400", ONCE))
-    while not house.books()["held"]:
-        await asyncio.sleep(0.005)
+    await house.held()
     again = await house.chat(secret, "hi sim:delay=400", ONCE)
     assert (again.status_code, again.headers["x-farebox-reason"]) == (409, "in_progress")
     assert (again.headers["retry-after"], again.headers["x-should-retry"]) == ("1", "false")
@@ -137,8 +137,6 @@ async def test_a_client_that_left_finds_its_answer(house: House) -> None:
     wire.leave()
     await house.settled()
     asked = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi sim:output=20 sim:pace=5"}], "stream": True}
-    import json
-
     answer = await house.http.post(
         f"{house.url}/v1/chat/completions", content=json.dumps(asked), headers={"authorization": f"Bearer {secret}", **ONCE}
     )
@@ -193,9 +191,7 @@ async def test_what_is_recorded_cannot_be_read_from_the_store(house: House) -> N
 async def test_a_name_that_is_none_is_refused(house: House, name: str) -> None:
     """Too long, or not printable ASCII: 400, nothing moves."""
     secret = await house.customer()
-    answer = await house.http.post(
-        f"{house.url}/v1/chat/completions",
-        headers={"authorization": f"Bearer {secret}", "idempotency-key": name.encode("latin-1")},  # type: ignore[dict-item]  # bytes are what goes on the wire
-    )
+    sent = [(b"authorization", f"Bearer {secret}".encode()), (b"idempotency-key", name.encode("latin-1"))]
+    answer = await house.http.post(f"{house.url}/v1/chat/completions", headers=sent)
     assert (answer.status_code, answer.headers["x-farebox-reason"]) == (400, "invalid_request")
     assert house.books()["holds"] == 0

@@ -198,14 +198,17 @@ async def test_the_operators_trouble_is_not_told_as_the_callers(house: House, wo
 async def test_an_error_in_the_middle_of_a_stream_raises(house: House) -> None:
     """Anthropic's error event passes as it is, the SDK raises on it, and the call is charged, for it may have been billed."""
     client = house.anthropic(await house.customer())
-    text = ""
+    messages: Any = [{"role": "user", "content": "hi sim:output=40 sim:fail=3"}]
+    text: list[str] = []
+
+    async def read() -> None:
+        async with client.messages.stream(model=MODEL, max_tokens=64, messages=messages) as stream:
+            async for piece in stream.text_stream:
+                text.append(piece)  # noqa: PERF401 - what came before the error is wanted
+
     with pytest.raises(anthropic.APIStatusError, match="Simulated failure in the middle"):
-        async for event in await client.messages.create(
-            model=MODEL, max_tokens=64, messages=[{"role": "user", "content": "hi sim:output=40 sim:fail=3"}], stream=True
-        ):
-            if event.type == "content_block_delta" and event.delta.type == "text_delta":
-                text += event.delta.text
-    assert text == " fare box coin"
+        await read()
+    assert text == [" fare", " box", " coin"]
     (charge,) = await house.agree_with(1)
     assert charge.outcome == "upstream_error"
     assert charge.completeness != "exact"

@@ -1,8 +1,6 @@
 """What can happen to an answer on its way: clients that leave or stall, providers that break, lie or ignore the cap. All ends in one charge."""
 
 import asyncio
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from e2e.wire import ENDS, MODELS, dial
 from farebox import limits
 from farebox.gateway import flights
 from farebox.ledger.model import Charge
-from support.house import House, open_house
+from support.house import House, open_house, until
 
 DIALECTS = ("openai", "anthropic")
 
@@ -24,15 +22,9 @@ def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flights, "_EVERY_S", 0.02)
 
 
-async def _until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(15):
-        while not true():  # noqa: ASYNC110 - what is waited for sets no event
-            await asyncio.sleep(0.005)
-
-
 async def _one(house: House, **agree: Any) -> Charge:
     await house.settled()
-    await _until(lambda: house.charges())
+    await until(house.charges)
     (charge,) = await house.agree(**agree)
     return charge
 
@@ -46,7 +38,7 @@ async def test_leaving_at_byte_zero_is_charged_the_providers_bill(house: House, 
     """Neither free nor the worst case: the answer is read to its end all the same, and charged exactly."""
     wire = await dial(house)
     await wire.ask(await house.customer(), "hi sim:output=40 sim:delay=100", dialect, stream=stream)
-    await _until(lambda: house.books()["held"])
+    await until(lambda: house.books()["held"])
     wire.leave()
     charge = await _one(house)
     assert charge.completeness == "exact"
@@ -69,16 +61,13 @@ async def test_leaving_in_the_middle_is_charged_the_providers_bill(house: House,
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_leaving_after_the_last_delta_is_charged_the_providers_bill(house: House, dialect: str) -> None:
     """The moment in which everything was delivered and nothing was paid: it is withheld until the charge, which is exact."""
-    secret, stuck = await house.customer(), threading.Event()
     wire = await dial(house)
-    await wire.ask(secret, "hi sim:output=8 sim:pace=20", dialect, stream=True)
+    await wire.ask(await house.customer(), "hi sim:output=8 sim:pace=20", dialect, stream=True)
     await wire.until(b" fare")
-    blocked = asyncio.ensure_future(house.running.batcher.work(stuck.wait))
-    await wire.until(b" pass")
-    wire.leave()
-    await _until(lambda: house.running.batcher.waiting)
-    stuck.set()
-    await blocked
+    async with house.ledger_occupied():
+        await wire.until(b" pass")
+        wire.leave()
+        await until(lambda: house.running.batcher.waiting)
     assert (await _one(house)).completeness == "exact"
 
 
@@ -86,9 +75,9 @@ async def test_leaving_a_whole_answer_is_charged_the_providers_bill(house: House
     """There is no stream to notice it in, and it makes no difference."""
     wire = await dial(house)
     await wire.ask(await house.customer(), "hi sim:output=60 sim:delay=150")
-    await _until(lambda: house.books()["held"])
+    await until(lambda: house.books()["held"])
     wire.leave()
-    await _until(lambda: house.running.flights.drained_total)
+    await until(lambda: house.running.flights.drained_total)
     assert (await _one(house)).completeness == "exact"
 
 
@@ -103,7 +92,7 @@ async def test_drains_of_one_key_are_bounded(tmp_path: Path) -> None:
             await wire.until(b" fare")
         for wire in wires:
             wire.leave()
-        await _until(lambda: house.running.flights.draining)
+        await until(lambda: house.running.flights.draining)
         assert house.running.flights.draining <= 4
         await house.settled()
         charges = await house.agree()
@@ -133,9 +122,9 @@ async def test_a_drain_ends_in_time(tmp_path: Path, *, stream: bool) -> None:
     async with open_house(tmp_path, {"limits": {"drain_s_max": 1}}) as house:
         wire = await dial(house)
         await wire.ask(await house.customer(), "hi sim:output=90 sim:delay=20000", max_tokens=100, stream=stream)
-        await _until(lambda: house.books()["held"])
+        await until(lambda: house.books()["held"])
         wire.leave()
-        await _until(lambda: house.charges())
+        await until(house.charges)
         (charge,) = house.charges()
         assert (charge.outcome, charge.completeness) == ("drain_cut", "unknown")
         assert charge.price == house.rows("SELECT amount FROM holds")[0][0]
@@ -148,9 +137,9 @@ async def test_a_whole_answer_that_may_not_be_drained_is_cut(tmp_path: Path) -> 
     async with open_house(tmp_path, {"limits": {"drains_per_key_max": 0}}) as house:
         wire = await dial(house)
         await wire.ask(await house.customer(), "hi sim:delay=20000")
-        await _until(lambda: house.books()["held"])
+        await until(lambda: house.books()["held"])
         wire.leave()
-        await _until(lambda: house.charges())
+        await until(house.charges)
         assert house.charges()[0].outcome == "drain_refused"
 
 
@@ -205,7 +194,7 @@ async def test_a_client_that_does_not_read_is_bounded_and_bothers_nobody(house: 
     await wire.ask(secret, "hi sim:output=400000", max_tokens=400_000, n=8, stream=True)
     await wire.until(b" fare")
     (flight,) = house.running.flights._all
-    await _until(lambda: flight.answer is not None and flight.answer.buffered_bytes > limits.upstream_buffer_bytes_max)
+    await until(lambda: flight.answer is not None and flight.answer.buffered_bytes > limits.upstream_buffer_bytes_max)
     assert (await house.chat(secret)).status_code == 200
     assert flight.answer is not None
     assert flight.answer.buffered_bytes < limits.upstream_buffer_bytes_max + limits.MIB
@@ -221,7 +210,7 @@ async def test_a_client_that_stalls_in_a_whole_answer_is_dropped(house: House, m
     wire = await dial(house, limit=1024)
     await wire.ask(await house.customer("90.00", None), "hi sim:output=400000", max_tokens=400_000, n=8)
     assert (await _one(house)).completeness == "exact"
-    await _until(lambda: not house.connections())
+    await until(lambda: not house.connections())
     head, _, body = (await wire.rest()).partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
     assert len(body) < length, "it was dropped before it had taken the whole"
@@ -341,7 +330,7 @@ async def test_overage_leaves_the_holds_of_siblings_alone(house: House) -> None:
     slow = asyncio.ensure_future(
         house.chat(first, "hi sim:delay=500 sim:output=20000", model="gpt-4o", service_tier="default", max_tokens=20_000)
     )
-    await _until(lambda: house.books()["held"])
+    await until(lambda: house.books()["held"])
     over = await house.chat(second, "hi sim:output=300000 sim:ignore_cap=1", model="gpt-4o", service_tier="default", max_tokens=60_000)
     assert over.status_code == 200
     assert (await slow).status_code == 200
@@ -396,18 +385,15 @@ async def test_garbage_instead_of_a_stream_is_a_status_not_a_stream(house: House
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_the_end_is_withheld_until_the_charge_is_durable(house: House, dialect: str) -> None:
     """With the ledger's thread occupied the client has all of the text and not the end; when it has the end, the charge is on record."""
-    secret, stuck = await house.customer(), threading.Event()
     async with await dial(house) as wire:
-        await wire.ask(secret, "hi sim:output=8 sim:pace=20", dialect, stream=True)
+        await wire.ask(await house.customer(), "hi sim:output=8 sim:pace=20", dialect, stream=True)
         await wire.until(b" fare")
-        blocked = asyncio.ensure_future(house.running.batcher.work(stuck.wait))
-        await wire.until(b" pass")
-        await _until(lambda: house.running.batcher.waiting)
-        for word in (b'finish_reason":"', b'stop_reason":"', b"[DONE]", b"message_stop", b"message_delta"):
-            assert word not in wire.seen
-        assert house.charges() == []
-        stuck.set()
-        await blocked
+        async with house.ledger_occupied():
+            await wire.until(b" pass")
+            await until(lambda: house.running.batcher.waiting)
+            assert house.charges() == []
+            for word in (b'finish_reason":"', b'stop_reason":"', b"[DONE]", b"message_stop", b"message_delta"):
+                assert word not in wire.arrived()
         await wire.until(ENDS[dialect])
         assert [charge.completeness for charge in house.charges()] == ["exact"]
     await house.agree()
@@ -415,16 +401,13 @@ async def test_the_end_is_withheld_until_the_charge_is_durable(house: House, dia
 
 async def test_a_whole_answer_is_withheld_until_the_charge_is_durable(house: House) -> None:
     """Not a byte before."""
-    secret, stuck = await house.customer(), threading.Event()
     async with await dial(house) as wire:
-        await wire.ask(secret, "hi sim:delay=100")
-        await _until(lambda: house.books()["held"])
-        blocked = asyncio.ensure_future(house.running.batcher.work(stuck.wait))
-        await _until(lambda: house.running.batcher.waiting)
-        assert house.charges() == []
-        assert wire.reader._buffer == b""  # type: ignore[attr-defined]  # what has arrived and was not read
-        stuck.set()
-        await blocked
+        await wire.ask(await house.customer(), "hi sim:delay=100")
+        await until(lambda: house.books()["held"])
+        async with house.ledger_occupied():
+            await until(lambda: house.running.batcher.waiting)
+            assert house.charges() == []
+            assert wire.arrived() == b""
         await wire.until(b"This is a simulated answer")
         assert len(house.charges()) == 1
 
@@ -435,7 +418,7 @@ async def test_a_ledger_lost_at_the_end_costs_the_answer_and_not_the_charge(hous
     secret = await house.customer()
     async with await dial(house) as wire:
         await wire.ask(secret, "hi sim:delay=150 sim:output=5", stream=stream)
-        await _until(lambda: house.books()["held"])
+        await until(lambda: house.books()["held"])
         up_again = await ledger_down(house)
         seen = await wire.until(b"0\r\n\r\n" if stream else b"do not repeat it")
         assert b"do not repeat it" in seen

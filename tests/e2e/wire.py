@@ -59,6 +59,10 @@ class Wire:
             self.seen += piece
         return self.seen
 
+    def arrived(self) -> bytes:
+        """What was read, and what has come and was not."""
+        return self.seen + bytes(self.reader._buffer)  # type: ignore[attr-defined]  # there is no public way to look without reading
+
     async def rest(self) -> bytes:
         """Reads until the gateway closes."""
         try:

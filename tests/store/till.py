@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 from typing import Self
 
+from farebox.clock import wall_clock
 from farebox.ledger.commands import (
     Affine,
     Authorize,
@@ -61,10 +62,15 @@ class Till:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.ahead = 0
         self.alarms: list[str] = []
         self.sizes: list[int] = []
-        self.store = SqliteStore(path, alarm=lambda name, **_: self.alarms.append(name))
+        self.store = SqliteStore(path, clock=self.clock, alarm=lambda name, **_: self.alarms.append(name))
         self.batcher = Batcher(self.store, observe=lambda size, _seconds: self.sizes.append(size))
+
+    def clock(self) -> int:
+        """The machine's, and as far ahead of it as a test says."""
+        return wall_clock() + self.ahead
 
     async def begin(self) -> None:
         for command in first_commands():

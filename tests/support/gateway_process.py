@@ -8,14 +8,18 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from farebox.app import serve
-from support import unsynced
+from store.disk import ForgetfulDisk
 from support.house import settings_for
 
 
 def main() -> None:
     folder, sim_url, *more = sys.argv[1:]
-    vfs = unsynced.register() if "unsynced" in more else None
-    uvloop.run(serve(settings_for(Path(folder), sim_url), announce=lambda url: print(url, flush=True), vfs=vfs))
+    disk = ForgetfulDisk("unsynced") if "unsynced" in more else None
+    uvloop.run(
+        serve(
+            settings_for(Path(folder), sim_url), announce=lambda url: print(url, flush=True), vfs="unsynced" if disk is not None else None
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping, MutableSequence
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, MutableSequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class House:
         """Every request that reached the gateway, as `METHOD /path`."""
         self.sockets: list[asyncio.StreamWriter] = []
         """Bare connections of a test, closed with the house."""
+        self._reader = connect_reader(running.settings.store_path)
         self._openai: openai.AsyncOpenAI | None = None
         self._anthropic: anthropic.AsyncAnthropic | None = None
 
@@ -130,11 +132,7 @@ class House:
             after = page["next"]
 
     def rows(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        db = connect_reader(self.running.settings.store_path)
-        try:
-            return list(db.execute(sql, arguments))
-        finally:
-            db.close()
+        return list(self._reader.execute(sql, arguments))
 
     def charges(self) -> list[Charge]:
         """Every charge, oldest first."""
@@ -182,23 +180,48 @@ class House:
 
     async def settled(self) -> None:
         """Waits until nothing is in flight."""
-        for _ in range(2000):
-            if not len(self.running.flights) and not self.running.settler.detached:
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("calls are still in flight")
+        await until(lambda: not len(self.running.flights) and not self.running.settler.detached)
+
+    async def held(self) -> None:
+        """Waits until money is set aside."""
+        await until(lambda: self.rows("SELECT 1 FROM holds WHERE state = 'open'"))
+
+    @asynccontextmanager
+    async def ledger_occupied(self) -> AsyncIterator[None]:
+        """The ledger's thread is busy with something else for as long as this lasts: what is submitted waits."""
+        begun, over = threading.Event(), threading.Event()
+
+        def occupy() -> None:
+            begun.set()
+            over.wait(20)
+
+        work = asyncio.ensure_future(self.running.batcher.work(occupy))
+        await until(begun.is_set)
+        try:
+            yield
+        finally:
+            over.set()
+            await work
 
     def connections(self) -> int:
         """How many clients are connected to the gateway."""
         return len(self.server.server_state.connections)
 
     async def close(self) -> None:
+        self._reader.close()
         for writer in self.sockets:
             writer.transport.abort()
         for client in (self._openai, self._anthropic):
             if client is not None:
                 await client.close()
         await self.http.aclose()
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Waits until something is so, which sets no event when it comes to be; fails when it does not in the time of the slowest machine."""
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.002)
 
 
 def settings_for(folder: Path, sim_url: str, more: Mapping[str, Any] | None = None) -> Settings:
@@ -234,7 +257,6 @@ async def _copy_filled_store(folder: Path) -> None:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         db.close()
         _filled.append(place / "farebox.db")
-    folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(_filled[0], folder / "farebox.db")
 
 
@@ -244,6 +266,17 @@ def _noting(app: Asgi, seen: MutableSequence[str]) -> Asgi:
         await app(scope, receive, send)
 
     return noting
+
+
+async def _stop(front_server: QuietServer, serving: "asyncio.Future[None]") -> None:
+    """At once: everything that the server waits for when a process stops has ended already."""
+    serving.cancel()
+    await asyncio.wait([serving])
+    for one in front_server.servers:
+        one.close()
+    for connection in list(front_server.server_state.connections):
+        connection.transport.abort()
+    await until(lambda: not front_server.server_state.connections)
 
 
 @asynccontextmanager
@@ -258,14 +291,14 @@ async def open_house(folder: Path, settings: Mapping[str, Any] | None = None, *,
     seen: list[str] = []
     front_server = server(front(_noting(running.app, seen), None))
     serving = asyncio.ensure_future(front_server.serve([listening]))
+    await until(lambda: front_server.started)
     house = House(running, simulator, listening.getsockname()[1], front_server, seen)
     try:
         yield house
     finally:
         await house.close()
         await running.end(10)
-        front_server.should_exit = True
-        await serving
+        await _stop(front_server, serving)
         running.close()
         await simulator.close()
     verdict = verify(running.settings.store_path)
@@ -283,4 +316,4 @@ def charged_by_id(charges: list[Charge]) -> dict[str, Charge]:
     return {charge.upstream_request_id: charge for charge in charges if charge.upstream_request_id}
 
 
-__all__ = ["House", "charged_by_id", "nano_by_id", "open_house", "settings_for"]
+__all__ = ["House", "charged_by_id", "nano_by_id", "open_house", "settings_for", "until"]

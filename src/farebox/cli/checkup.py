@@ -26,8 +26,7 @@ from farebox.money import format_usd
 from farebox.settings import Settings, is_loopback, parse_address
 from farebox.store import copies
 from farebox.store.reports import ALWAYS, Reports, Selection
-from farebox.store.sqlite import connect_reader
-from farebox.store.statements import migrations, statements
+from farebox.store.statements import migrations
 
 State = Literal["fine", "look", "wrong"]
 _CLOCK_JUMP_US = 60 * US_PER_S
@@ -164,9 +163,9 @@ def _schema(path: Path) -> Iterator[Finding]:
 
 
 def _clock(path: Path) -> Iterator[Finding]:
-    """The machine's clock against the latest moment that the ledger decided anything at."""
-    with closing(connect_reader(path)) as db:
-        last = next((int(row[0]) for row in db.execute(statements("sqlite")["read_clock"])), 0)
+    """The machine's clock against the latest moment that the ledger decided anything at: what it says when no clock is asked."""
+    with closing(Reports(path, lambda: 0)) as reports:
+        last = reports.now()
     now = wall_clock()
     if last > now + _CLOCK_JUMP_US:
         yield Finding("clock", "wrong", f"it says {to_rfc3339(now)}, {(last - now) // US_PER_S} s before what the ledger has seen already")

@@ -1,7 +1,6 @@
 """`farebox demo`: a gateway in front of simulated providers, a few calls through it, and how to go on. Or a stolen key, rehearsed."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import tempfile
@@ -55,11 +54,18 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON; ends after the calls.")] = False,
 ) -> None:
     """See it work, without any provider's key: simulated providers, a gateway, an account with $5 and a key capped at $1."""
-    with _stage(folder, as_json) as stage:
-        if leak:
-            _leak(stage, clients, cap, as_json)
-        else:
-            _calls(stage, once, as_json)
+    goes_on = not (once or leak or as_json)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends it, what it started is ended and its folder is gone
+    try:
+        with _stage(folder, as_json) as stage:
+            if leak:
+                _leak(stage, clients, cap, as_json)
+            else:
+                _calls(stage, goes_on, as_json)
+    except KeyboardInterrupt:
+        if not goes_on:
+            raise
+        say("\nstopped; nothing is left open")
 
 
 @contextmanager
@@ -80,16 +86,16 @@ def _stage(folder: Path | None, quiet: bool) -> Iterator[Stage]:
         yield Stage(place, sim.url, Found(gateway.url, gateway.url, gateway.pid), key)
 
 
-def _calls(stage: Stage, once: bool, as_json: bool) -> None:
+def _calls(stage: Stage, goes_on: bool, as_json: bool) -> None:
     from farebox.cli.demo_calls import play, tell_how_to_go_on
 
     told = play(at(stage.gateway, stage.admin_key), stage.gateway.url, stage.sim_url, _silent if as_json else say)
     if as_json:
         return show_json(told)
-    if once:
-        return None
-    tell_how_to_go_on(stage.gateway.url, told["key"], stage.folder)
-    return _until_stopped()
+    if goes_on:
+        tell_how_to_go_on(stage.gateway.url, told["key"], stage.folder)
+        _until_stopped()
+    return None
 
 
 def _silent(_text: str = "") -> None:
@@ -97,18 +103,14 @@ def _silent(_text: str = "") -> None:
 
 
 def _until_stopped() -> None:
-    """Waits for Ctrl-C, or to be ended."""
-    with contextlib.suppress(KeyboardInterrupt):
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            signal.pause()
-        finally:
-            signal.signal(signal.SIGTERM, before)
-    say("\nstopped; nothing is left open")
+    """Waits for Ctrl-C, or to be ended: either comes as KeyboardInterrupt."""
+    while True:
+        signal.pause()
 
 
 def _leak(stage: Stage, clients: int, cap: str, as_json: bool) -> None:
-    from farebox.cli.leak import Drill, Site, rehearse
+    from farebox.cli.drill import Drill, Site
+    from farebox.cli.leak import rehearse
     from farebox.cli.leakview import View, show_checks, shown
     from farebox.cli.options import positive
 

@@ -7,15 +7,29 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 import httpx
-import msgspec
 
 from farebox.cli.api import Answer
+from farebox.cli.drill import (
+    HELD,
+    NO_MONEY,
+    OK,
+    SHAPES,
+    Check,
+    Drill,
+    Figures,
+    Rehearsal,
+    Shape,
+    Site,
+    compare_answers,
+    compare_calls,
+    compare_sums,
+    nano,
+)
 from farebox.cli.failing import Failed
 from farebox.ids import new_id
 from farebox.money import format_usd, parse_usd
@@ -26,114 +40,10 @@ _CALL_S_MAX = 60
 _PAUSE_S = 0.05
 _PAGE = 1000
 _NO_TLS = ssl.create_default_context()
-_OK, _NO_MONEY, _HELD = 200, 402, 429
 _STALE_MAX = 200
 """Connections to a gateway that was killed may be tried before a new one is made."""
 _DONE_AFTER = 3
 """A client gives up after this many refusals of the smallest call in a row."""
-Kill = Callable[[], Awaitable[str]]
-"""Kills the gateway in the middle, starts it again, and returns the address of its data plane from now on."""
-
-
-class Drill(msgspec.Struct, frozen=True):
-    """What is rehearsed. `usage` and `ignore_cap` make the provider misbehave; `kill_after` answers, `kill` is called once."""
-
-    cap_usd: str = "1.00"
-    wallet_usd: str = "5.00"
-    clients: int = 64
-    seconds_max: int = 120
-    seed: int = 7
-    usage: Literal["", "missing", "partial", "negative"] = ""
-    ignore_cap: bool = False
-    kill: Kill | None = None
-    kill_after: int = 100
-
-    @property
-    def exact(self) -> bool:
-        """Whether every charge must be the provider's bill to the nano-dollar: nothing hides the truth."""
-        return not self.usage and self.kill is None
-
-
-class Site(msgspec.Struct):
-    """Where the gateway's two planes and the simulator are, and the key that administers."""
-
-    url: str
-    admin_url: str
-    admin_key: str
-    sim_url: str
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """One kind of call, from the smallest on. `leaves`: the client closes the connection in the middle."""
-
-    dialect: Literal["openai", "anthropic"]
-    model: str
-    output: int
-    cap: int
-    stream: bool = False
-    leaves: bool = False
-    pace_ms: int = 0
-
-
-SHAPES = (
-    Shape("openai", "gpt-4o-mini", 8, 16),
-    Shape("openai", "gpt-4o-mini", 200, 400, stream=True),
-    Shape("anthropic", "claude-sonnet-5-5", 40, 64),
-    Shape("anthropic", "claude-sonnet-5-5", 120, 300, stream=True, leaves=True, pace_ms=2),
-    Shape("openai", "gpt-4o", 150, 400, stream=True, leaves=True, pace_ms=2),
-    Shape("openai", "gpt-4o", 200, 500),
-    Shape("anthropic", "claude-sonnet-5-5", 400, 1000, stream=True, pace_ms=1),
-    Shape("anthropic", "claude-sonnet-5-5", 900, 4000),
-)
-"""From the cheapest worst case to the dearest. Whoever cannot afford one tries those before it."""
-
-
-class Figures(msgspec.Struct):
-    """What a watcher sees, now. Dollars are nano."""
-
-    began: float
-    asked: int = 0
-    answered: int = 0
-    left: int = 0
-    refused: int = 0
-    waited: int = 0
-    broken: int = 0
-    bill: int = 0
-    charged: int = 0
-    held: int = 0
-    phase: str = "hammering"
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
-
-    @property
-    def rate(self) -> float:
-        return self.asked / max(self.seconds, 0.001)
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing that must be so."""
-
-    name: str
-    ok: bool
-    says: str
-
-
-class Rehearsal(msgspec.Struct, frozen=True):
-    """How it went."""
-
-    figures: Figures
-    checks: list[Check]
-    reasons: dict[str, int]
-    key_id: str
-    account_id: str
-
-    @property
-    def ok(self) -> bool:
-        return all(check.ok for check in self.checks)
-
-
 Watch = Callable[[Figures], None]
 
 
@@ -222,10 +132,10 @@ class _Rehearsing:
             while refused < _DONE_AFTER:
                 chosen = chance.randint(0, largest)
                 status = await self._call(http, SHAPES[chosen])
-                if status == _NO_MONEY:
+                if status == NO_MONEY:
                     largest = max(min(largest, chosen - 1), 0)
                     refused += chosen == 0
-                elif status != _OK:
+                elif status != OK:
                     await asyncio.sleep(_PAUSE_S)
 
     async def _call(self, http: httpx.AsyncClient, shape: Shape) -> int:
@@ -249,15 +159,15 @@ class _Rehearsing:
         pieces = 0
         async for _ in answer.aiter_raw():
             pieces += 1
-            if shape.leaves and pieces > 1 and answer.status_code == _OK:
+            if shape.leaves and pieces > 1 and answer.status_code == OK:
                 self._figures.left += 1
                 return
 
     def _count(self, status: int, reason: str, shape: Shape) -> None:
         self._statuses[status] += 1
-        if status == _OK:
+        if status == OK:
             self._figures.answered += not shape.leaves
-        elif status == _HELD:
+        elif status == HELD:
             self._figures.waited += 1
         else:
             self._figures.refused += 1
@@ -313,7 +223,7 @@ class _Rehearsing:
 
     async def _look(self) -> None:
         key = (await self._ask("GET", f"/keys/{self._key_id}"))["data"]
-        self._figures.charged, self._figures.held = _nano(key["usage"]), _nano(key["held"])
+        self._figures.charged, self._figures.held = nano(key["usage"]), nano(key["held"])
         bill = (await self._http.get(f"{self._site.sim_url}/sim/bill", params={"by": "label"})).json()["data"]
         self._figures.bill = next((int(row["nano"]) for row in bill if row["label"] == self._label), 0)
         self._watch(self._figures)
@@ -331,11 +241,21 @@ class _Rehearsing:
 
     async def compare(self) -> Rehearsal:
         """What must be so at the end."""
+        drill = self._drill
         charges = await self._all("/charges", key=self._key_id)
         bill = await self._bill()
         key = (await self._ask("GET", f"/keys/{self._key_id}"))["data"]
-        checks = [*self._calls(charges, bill), *self._sums(charges, bill, key), await self._too_small(key), await self._books()]
-        checks += [self._only_refused(), await self._other_works()]
+        checks = [
+            *compare_calls(drill, charges, bill),
+            *compare_sums(drill, charges, bill),
+            Check("nothing is held", not key["held"], f"${key['held']:f} held"),
+        ]
+        checks += [
+            await self._too_small(key),
+            await self._books(),
+            compare_answers(drill, self._figures, self._statuses),
+            await self._other_works(),
+        ]
         return Rehearsal(self._figures, checks, dict(self._reasons.most_common()), self._key_id, self._account)
 
     async def _bill(self) -> dict[str, int]:
@@ -350,36 +270,11 @@ class _Rehearsing:
             if not after:
                 return found
 
-    def _calls(self, charges: list[dict[str, Any]], bill: dict[str, int]) -> list[Check]:
-        """Joined by call id: each billed call has one charge, and it is the bill."""
-        ids = Counter(charge["upstream_request_id"] for charge in charges if charge["upstream_request_id"])
-        twice = [name for name, count in ids.items() if count > 1]
-        says = f"{len(bill)} calls were billed, {len(charges)} charges were made"
-        found = [Check("no call is charged twice", not twice, f"{len(twice)} are" if twice else says)]
-        if self._drill.exact:
-            charged = {charge["upstream_request_id"]: _nano(charge["price_usd"]) for charge in charges if _nano(charge["price_usd"])}
-            wrong = [name for name in bill.keys() | charged.keys() if bill.get(name) != charged.get(name)]
-            says = f"{len(wrong)} differ, such as {wrong[0]}" if wrong else f"{len(bill)} of {len(bill)} to the nano-dollar"
-            found.append(Check("every billed call has one charge, equal to the bill", not wrong, says))
-        return found
-
-    def _sums(self, charges: list[dict[str, Any]], bill: dict[str, int], key: dict[str, Any]) -> list[Check]:
-        billed, cap = sum(bill.values()), parse_usd(self._drill.cap_usd)
-        paid = sum(_nano(charge["paid_usd"]) for charge in charges)
-        lost = sum(_nano(charge["written_off_usd"]) for charge in charges)
-        bound = paid + lost if self._drill.ignore_cap else cap
-        return [
-            Check("what was paid is within the cap", paid <= cap, f"${format_usd(paid)} of ${format_usd(cap)}"),
-            Check("the bill is covered", billed <= paid + lost, f"${format_usd(billed)} billed, ${format_usd(paid + lost)} charged"),
-            Check("the bill is within the bound", billed <= bound, f"${format_usd(billed)} of ${format_usd(bound)}"),
-            Check("nothing is held", not key["held"], f"${key['held']:f} held"),
-        ]
-
     async def _too_small(self, key: dict[str, Any]) -> Check:
         """What is left could not pay the smallest call."""
         _, _, body = self._request(SHAPES[0], "")
         quoted = await self._ask("POST", "/quotes", {"key": self._key_id, "route": "chat_completions", "body": body})
-        left, least = _nano(key["limit_remaining"]), parse_usd(quoted["worst_case_usd"])
+        left, least = nano(key["limit_remaining"]), parse_usd(quoted["worst_case_usd"])
         return Check("what is left is less than the smallest call", left < least, f"${format_usd(left)} left, ${format_usd(least)} needed")
 
     async def _books(self) -> Check:
@@ -389,21 +284,10 @@ class _Rehearsing:
             return Check("the books add up", ok=False, says=str(problem))
         return Check("the books add up", ok=True, says=f"{len(verdict['invariants'])} equations hold")
 
-    def _only_refused(self) -> Check:
-        """Nothing but answers and refusals: no error of the gateway's own, no broken connection unless it was killed."""
-        odd = {status: count for status, count in self._statuses.items() if status not in (_OK, _NO_MONEY, _HELD)}
-        broken = self._figures.broken if self._drill.kill is None else 0
-        fine = broken == 0 and (not odd or self._drill.kill is not None)
-        return Check("every call was answered or refused", fine, f"{self._figures.asked} calls" if fine else f"{odd}, {broken} broken")
-
     async def _other_works(self) -> Check:
         url, headers, body = self._request(SHAPES[0], self._other["key"])
         body["messages"] = [{"role": "user", "content": "Are you still there?"}]
         answer = await self._http.post(url, headers=headers, json=body)
         return Check(
-            "another key of the same wallet still works", answer.status_code == _OK, f"its call was answered with {answer.status_code}"
+            "another key of the same wallet still works", answer.status_code == OK, f"its call was answered with {answer.status_code}"
         )
-
-
-def _nano(value: Decimal | str) -> int:
-    return parse_usd(f"{value:f}" if isinstance(value, Decimal) else value)

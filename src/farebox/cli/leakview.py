@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from farebox.cli.leak import Check, Drill, Figures, Rehearsal
+from farebox.cli.drill import Check, Drill, Figures, Rehearsal
 from farebox.money import NANO_PER_USD, format_usd, parse_usd
 
 _BAR = 24

@@ -62,20 +62,26 @@ class Serving:
         return lines[-1].removeprefix("farebox: ") if lines else "the process that was started ended at once"
 
     def stop(self) -> None:
-        """Ends it as a signal would, and waits until it has settled what was on its way."""
+        """Ends it as a signal would (that its standard input closes is the sign), and waits until it has settled what was on its way."""
         assert self._process.stdin is not None  # noqa: S101 - a pipe was asked for
         self._process.stdin.close()
         try:
             self._process.wait(_STOP_S_MAX)
         except subprocess.TimeoutExpired:
-            self.kill()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+            self._process.kill()
+            self._process.wait()
+        self._close_pipes()
 
     def kill(self) -> None:
         """Ends it at once, as a power cut would."""
         self._process.kill()
         self._process.wait()
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from farebox.settings import Settings
 
 _CONNECT_S_MAX = 2
-_STORE_WAIT_S = 5
+_STORE_WAIT_S = 15
 _STORE_POLL_S = 0.1
 _ABSENT_KEY = re.compile(r"providers\.([^.]+)\.api_key: the (?:environment variable|file) ")
 _IN_USE = "is in use by process"

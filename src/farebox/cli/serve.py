@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from farebox.cli.output import say, warn
+from farebox.cli.options import Json
+from farebox.cli.output import say, show_json, warn
 from farebox.errors import SettingsError
 
 
@@ -14,6 +15,7 @@ def serve(
     listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where calls come in.")] = None,
     store: Annotated[str | None, typer.Option(metavar="URL", help="Where the ledger is, such as sqlite:///farebox.db.")] = None,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes. SQLite serves one.")] = 1,
+    as_json: Json = False,
 ) -> None:
     """Run a gateway until it is told to stop."""
     from farebox.settings import load
@@ -26,19 +28,22 @@ def serve(
     import uvloop
 
     from farebox import __version__, app
-    from farebox.cli import logs
     from farebox.control.admin_keys import admin_key_file
 
-    logs.configure(settings.log)
-    if not settings.providers:
-        warn("no provider is on: set OPENAI_API_KEY or ANTHROPIC_API_KEY, or name one in farebox.toml")
     key_is_new = settings.admin_key is None and not admin_key_file(settings).exists()
 
     def announce(url: str) -> None:
+        """Once it takes calls. The first admin key is shown once, by the process that made it."""
+        file = admin_key_file(settings)
+        made = file.read_text("ascii").strip() if key_is_new and file.exists() else None
+        admin = f"http://{settings.server.admin_listen}" if settings.server.admin_listen else url
+        if not settings.providers:
+            warn("no provider is on: set OPENAI_API_KEY or ANTHROPIC_API_KEY, or name one in farebox.toml")
+        if as_json:
+            return show_json({"url": url, "admin_url": admin, "version": __version__, "admin_key": made, "admin_key_file": str(file)})
         say(f"farebox {__version__} takes calls at {url}")
-        if settings.server.admin_listen:
-            say(f"control API at http://{settings.server.admin_listen}/api/v1")
-        if key_is_new and admin_key_file(settings).exists():
-            say(f"admin key, kept in {admin_key_file(settings)}: {admin_key_file(settings).read_text('ascii').strip()}")
+        if admin != url:
+            say(f"control API at {admin}/api/v1")
+        return say(f"admin key, kept in {file}: {made}") if made else None
 
     uvloop.run(app.serve(settings, announce=announce))

@@ -187,7 +187,7 @@ def _methods(request: Request) -> list[str]:
     for route in (route for room in _ROUTERS for route in room.ROUTER.routes if isinstance(route, APIRoute)):
         parts = route.path.split("/")
         if len(parts) == len(asked) and all(part == given or part.startswith("{") for part, given in zip(parts, asked, strict=True)):
-            found |= route.methods
+            found |= route.methods or set()
     return sorted(found) or ["GET"]
 
 

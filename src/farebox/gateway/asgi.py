@@ -5,7 +5,19 @@ from prometheus_client import Counter
 
 from farebox import metrics
 from farebox.dialects import DIALECTS, routes
-from farebox.errors import Busy, FareboxError, Internal, InvalidKey, LedgerDown, LedgerUnavailable, MethodNotAllowed, Refusal
+from farebox.errors import (
+    Busy,
+    Draining,
+    FareboxError,
+    Internal,
+    InvalidKey,
+    LedgerDown,
+    LedgerUnavailable,
+    MethodNotAllowed,
+    Refusal,
+    TooLarge,
+    UnsupportedEncoding,
+)
 from farebox.gateway.attempt import Call
 from farebox.gateway.call import Calls
 from farebox.gateway.exchange import Exchange, Headers, Receive, Scope, Send
@@ -14,6 +26,8 @@ from farebox.gateway.upstream import UpstreamFailed
 from farebox.ids import new_id
 
 _log = structlog.get_logger()
+_CLOSING = (TooLarge, UnsupportedEncoding, Busy, Draining)
+"""After these the connection is not used again: a body is on its way that nobody wants, or the caller does better elsewhere."""
 _METERED = frozenset(("chat_completions", "messages"))
 
 
@@ -78,12 +92,10 @@ async def _refuse(exchange: Exchange, dialect: str, refusal: Refusal, request_id
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     if refusal.should_retry is not None:
         headers.append((b"x-should-retry", b"true" if refusal.should_retry else b"false"))
-    if isinstance(refusal, Busy):
-        headers.append((b"connection", b"close"))
     if isinstance(refusal, MethodNotAllowed):
         headers.append((b"allow", str(refusal.facts["allowed"]).encode()))
     if isinstance(refusal, InvalidKey):
         headers.append((b"www-authenticate", b"Bearer"))
-    if refusal.status in (413, 415) or not exchange.named.get(b"content-length", b"0").isdigit():
+    if exchange.half_read or isinstance(refusal, _CLOSING):
         headers.append((b"connection", b"close"))
     await exchange.answer(refusal.status, headers, speaker.refusal(refusal, request_id))

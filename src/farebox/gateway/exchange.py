@@ -25,6 +25,7 @@ class Exchange:
         "_watcher",
         "began",
         "gone",
+        "half_read",
         "headers",
         "method",
         "named",
@@ -43,6 +44,8 @@ class Exchange:
         self.began = False
         """Whether a head was written: after that, what goes wrong can only be said within the answer."""
         self.gone = False
+        self.half_read = False
+        """Reading the request's body has begun and not ended: what is left of it may still come."""
         self.reading_since: float | None = None
         """Since when (loop time) the request's body has been awaited."""
         self._receive = receive
@@ -51,6 +54,7 @@ class Exchange:
 
     async def body(self, bytes_max: int) -> bytes:
         """The whole request body. Raises TooLarge beyond the limit, InvalidRequest when it does not come whole."""
+        self.half_read = True
         announced = self.named.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > bytes_max:
             raise TooLarge(what="request body", limit=f"{bytes_max} bytes")
@@ -68,7 +72,7 @@ class Exchange:
                 raise TooLarge(what="request body", limit=f"{bytes_max} bytes")
             pieces.append(piece)
             if not message.get("more_body", False):
-                self.reading_since = None
+                self.reading_since, self.half_read = None, False
                 return piece if len(pieces) == 1 else b"".join(pieces)
 
     def watch(self) -> None:

@@ -1,5 +1,7 @@
 """The quote: the most that a call can cost, as a function of its output cap, before anyone is asked for money."""
 
+import msgspec
+
 from farebox.dialects import DIALECTS
 from farebox.dialects.anthropic import Anthropic
 from farebox.dialects.anthropic.request import Defaults
@@ -7,7 +9,7 @@ from farebox.dialects.base import Ask, Dialect
 from farebox.dialects.openai import OpenAI
 from farebox.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, ModelNotPriced
 from farebox.gateway.attempt import Caller, Plan
-from farebox.ledger.commands import Affine, Bound
+from farebox.ledger.commands import Affine, Bound, Gate
 from farebox.ledger.model import Key, matches
 from farebox.ledger.plan import Policy
 from farebox.money import BASIS_POINTS, PICO_PER_NANO
@@ -55,7 +57,7 @@ class Quoter:
         low, high = self._caps(policy.key, ask, caller, listed)
         return Plan(
             policy,
-            policy.gate(name, caller.run, caller.run_limit),
+            _gate(policy, name, caller, books),
             ask,
             dialect,
             provider,
@@ -110,6 +112,11 @@ class Quoter:
             high = min(high, price.output_tokens_max)
         high = max(high, demand.output_tokens_min)
         return (high if key.clamp == "never" and not caller.clamp else min(least, high)), high
+
+
+def _gate(policy: Policy, name: str, caller: Caller, books: Books) -> Gate:
+    """What must admit the call, with the version of the prices it is quoted by: the policy may have been read after the book."""
+    return msgspec.structs.replace(policy.gate(name, caller.run, caller.run_limit), book_version=books.version)
 
 
 def _dialect(provider: Provider) -> Dialect:

@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import structlog
 
 from farebox import limits
 from farebox.clock import US_PER_S, Clock
 from farebox.errors import FareboxError
 from farebox.ids import new_id
-from farebox.ledger.commands import BookExpiry, Command, Expire, Settled
+from farebox.ledger.commands import BookExpiry, Expire, Settled
 from farebox.store.batcher import Batcher
 from farebox.store.sqlite import connect_reader
 from farebox.store.statements import statements
@@ -45,7 +46,7 @@ class Sweeper:
             await asyncio.sleep(limits.sweep_every_s)
             try:
                 await self.sweep()
-            except FareboxError as problem:
+            except (FareboxError, apsw.Error) as problem:
                 _log.warning("sweep_failed", problem=str(problem))
 
     async def sweep(self) -> None:
@@ -62,14 +63,23 @@ class Sweeper:
     async def _orphans(self) -> int:
         ended = 0
         while left := [row[0] for row in self._db.execute(self._sql["orphaned_holds"], (self._owner, _AT_ONCE_MAX))]:
-            await self._end([Expire(hold_id) for hold_id in left], "hold_orphaned")
-            ended += len(left)
+            now_ended = await self._end([Expire(hold_id) for hold_id in left], "hold_orphaned")
+            ended += now_ended
+            if not now_ended:  # what cannot be booked was alarmed; it must not keep the gateway from starting
+                break
         return ended
 
-    async def _end(self, commands: list[Command], name: str) -> None:
-        for command, outcome in zip(commands, await asyncio.gather(*(self._batcher.one(command) for command in commands)), strict=True):
-            if isinstance(command, Expire) and isinstance(outcome, Settled):
+    async def _end(self, commands: list[Expire], name: str) -> int:
+        """How many of these holds it ended. One that cannot be booked does not hinder the others."""
+        ended = 0
+        outcomes = await asyncio.gather(*(self._batcher.one(command) for command in commands), return_exceptions=True)
+        for command, outcome in zip(commands, outcomes, strict=True):
+            if isinstance(outcome, Settled):
+                ended += 1
                 self._alarm(name, hold=command.hold_id, price=outcome.charge.price)
+            elif isinstance(outcome, BaseException):
+                self._alarm("hold_not_swept", hold=command.hold_id, problem=str(outcome))
+        return ended
 
     def close(self) -> None:
         self._db.close()

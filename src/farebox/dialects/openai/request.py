@@ -4,6 +4,7 @@ Owns which fields move cost and which are refused because their cost has no boun
 """
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from farebox import limits
@@ -197,4 +198,10 @@ def _conditions(members: Members, tiers_of_auto: tuple[str, ...]) -> tuple[Condi
     served = tiers_of_auto if tier == "auto" else TIERS.get(tier)
     if served is None:
         fields.refuse_cost("service_tier", f"the tier {tier!r} has no price here.")
-    return tuple(Conditions(service_tier=name) for name in served)
+    return _under(served)
+
+
+@lru_cache(maxsize=64)
+def _under(tiers: tuple[str, ...]) -> tuple[Conditions, ...]:
+    """One set of conditions per tier. Shared by all calls, so that what quotes work out for them is found again at once."""
+    return tuple(Conditions(service_tier=name) for name in tiers)
