@@ -66,6 +66,8 @@ async def _settled(house: House) -> None:
     ((holds, still_open),) = house.rows("SELECT count(*), sum(state = 'open') FROM holds")
     assert not still_open
     assert house.rows("SELECT count(*) FROM charges") == [(holds,)], "a hold ends in exactly one charge"
+    stats = house.running.upstream.stats()
+    assert stats.open == stats.idle, "a connection to the provider is left in use"
 
 
 _CALLS: dict[str, tuple[str, str, dict[str, Any]]] = {

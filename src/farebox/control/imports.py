@@ -172,23 +172,22 @@ async def _check(office: Office, asked: Import, draft: _Draft) -> None:
 
 
 def below_cost(listed: PriceBook, own: Iterable[PriceRow]) -> list[str]:
-    """Which own prices are below what the provider lists for the same while they hold, by name."""
+    """Which own prices are below what the provider lists, by name: at every tier and under all conditions that the provider lists, as they
+    would be charged there, at each moment at which either begins.
+    """
+    own = list(own)
+    mine = PriceBook(0, (), own)
+    models = {(row.provider, row.model) for row in own}
+    turns = {row.valid_from_us for row in own}
     found: dict[str, None] = {}
-    by_slot: dict[tuple[object, ...], list[PriceRow]] = {}
-    for row in listed.prices():
-        by_slot.setdefault(_slot(row), []).append(row)
-    for row in own:
-        for cost in by_slot.get(_slot(row), ()):
-            overlap = (row.valid_to_us is None or cost.valid_from_us < row.valid_to_us) and (
-                cost.valid_to_us is None or row.valid_from_us < cost.valid_to_us
-            )
-            if overlap and row.pico < cost.pico:
-                found[f"{row.provider}/{row.model} {row.unit}"] = None
+    for cost in listed.prices():
+        if (cost.provider, cost.model) not in models:
+            continue
+        for at_us in {cost.valid_from_us, *turns}:
+            price = mine.find(cost.provider, cost.model, at_us) if cost.holds_at(at_us) else None
+            if price is not None and price.card(cost.conditions).at(cost.tier_above + 1).prices.get(cost.unit, cost.pico) < cost.pico:
+                found[f"{cost.provider}/{cost.model} {cost.unit}"] = None
     return list(found)
-
-
-def _slot(row: PriceRow) -> tuple[object, ...]:
-    return (row.provider, row.model, row.unit, row.tier_above, row.conditions)
 
 
 def _cost_is_capped(reports: Reports, scope: str) -> bool:

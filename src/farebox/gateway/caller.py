@@ -34,6 +34,8 @@ def read_caller(exchange: Exchange) -> Caller:
     for name in present:
         if len({value for other, value in exchange.headers if other == name}) > 1:
             raise InvalidRequest(problem=f"The header {name.decode()} was sent twice with different values.")
+    if b"x-farebox-run-max-cost" in named and b"x-farebox-run" not in named:
+        raise InvalidRequest(problem="The header x-farebox-run-max-cost caps a run: name it with x-farebox-run.")
     return Caller(
         tags=_tags(_text(named, b"x-farebox-tags", limits.tag_pairs_max * limits.tag_bytes_max)),
         user=_text(named, b"x-farebox-user", limits.user_bytes_max),

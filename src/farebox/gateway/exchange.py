@@ -16,6 +16,9 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 
+_LISTS = frozenset((b"anthropic-beta",))
+
+
 class Exchange:
     """One request of a client and the answer to it. `gone` turns true when the client leaves while it is watched."""
 
@@ -40,7 +43,9 @@ class Exchange:
         self.query: bytes = scope["query_string"]
         self.headers: Headers = [(name.lower(), value) for name, value in scope["headers"]]
         self.named: dict[bytes, bytes] = dict(reversed(self.headers))
-        """The first value of each header, by its name in lower case."""
+        """The first value of each header, by its name in lower case; all values of a repeated list header, because all of them go upstream."""
+        if len(self.named) != len(self.headers):
+            self.named |= {name: b",".join(value for other, value in self.headers if other == name) for name in _LISTS & self.named.keys()}
         self.began = False
         """Whether a head was written: after that, what goes wrong can only be said within the answer."""
         self.gone = False

@@ -1,6 +1,8 @@
 """Sends an attempt to its provider: which headers go along, and what its failure says about the bill."""
 
-from farebox import errors
+import zlib
+
+from farebox import errors, limits
 from farebox.dialects.routes import Route
 from farebox.errors import Refusal
 from farebox.gateway.attempt import Attempt
@@ -9,6 +11,7 @@ from farebox.gateway.upstream import Answer, FirstByteTimeout, IdleTimeout, Orig
 from farebox.providers.catalogue import Catalogue, Provider
 
 _REQUEST_HEADERS = frozenset((b"content-type", b"accept", b"user-agent", b"openai-beta"))
+_ZLIB_OR_GZIP = 47
 _REQUEST_PREFIX = b"anthropic-"
 _QUERY = frozenset((b"beta=true",))
 _ANSWER_HEADERS = frozenset(
@@ -59,6 +62,21 @@ def answer_headers(answer: Answer) -> Headers:
     if upstream_id:
         headers.append((b"x-upstream-request-id", upstream_id))
     return headers
+
+
+def readable(answer: Answer, body: bytes) -> bytes | None:
+    """An error body as text: a host may compress it though identity was asked for. None where it cannot be read, or is too large."""
+    encoding = (answer.header(b"content-encoding") or b"identity").strip().lower()
+    if encoding == b"identity":
+        return body
+    if encoding not in (b"gzip", b"deflate"):
+        return None
+    reader = zlib.decompressobj(_ZLIB_OR_GZIP)
+    try:
+        text = reader.decompress(body, limits.error_body_bytes_max)
+    except zlib.error:
+        return None
+    return text if reader.eof else None
 
 
 def upstream_request_id(answer: Answer) -> bytes:

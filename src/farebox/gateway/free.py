@@ -10,7 +10,7 @@ from farebox.dialects import DIALECTS
 from farebox.dialects.base import ModelEntry
 from farebox.dialects.credentials import find_key
 from farebox.dialects.routes import Route
-from farebox.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, UpstreamAccount
+from farebox.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, UpstreamAccount, UpstreamBadResponse
 from farebox.gateway import forward
 from farebox.gateway.call import Calls, Shelf
 from farebox.gateway.exchange import Exchange
@@ -96,9 +96,11 @@ class Free:
         sent = dialect.rewrite(ask, body, model=None if model == ask.model else model, output_cap=None)
         try:
             answer = await self._forwarder.send(provider, route, exchange, sent)
-            reply = await answer.read_all(limits.error_body_bytes_max)
+            reply = forward.readable(answer, await answer.read_all(limits.error_body_bytes_max))
         except UpstreamFailed as failure:
             raise forward.refusal_of(failure, provider.name, costs=False) from failure
+        if reply is None:
+            raise UpstreamBadResponse(provider=provider.name, problem="its answer cannot be read", charged="Nothing was charged.")
         if answer.status >= _ERRORS_FROM and dialect.fault(answer.status, reply) == "account":
             raise UpstreamAccount(provider=provider.name)
         headers = [*forward.answer_headers(answer), (b"x-farebox-request-id", new_id("req").encode())]

@@ -65,7 +65,7 @@ class Quoter:
             Bound(
                 price,
                 Affine(cost.base_pico, cost.per_output_token_pico, PICO_PER_NANO),
-                Affine(cost.input_tokens + ask.demand.extra_output_tokens, ask.demand.choices if cost.per_output_token_pico else 0),
+                Affine(cost.input_tokens + ask.demand.extra_output_tokens, ask.demand.choices if ask.demand.output_units else 0),
                 low,
                 high,
             ),

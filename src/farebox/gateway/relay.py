@@ -19,6 +19,7 @@ _ERRORS_FROM = 400
 _REST_S = 1.0
 _NO_STREAM = (b"text/html", b"application/json")
 """What no host streams events as: an error page, or a whole answer where a stream was asked for."""
+_FREE = "Nothing was charged."
 _CHARGED = "The call may have been billed and was charged."
 
 
@@ -39,6 +40,12 @@ class Relay:
         attempt.status = answer.status
         attempt.upstream_request_id = forward.upstream_request_id(answer).decode("latin-1")[: limits.upstream_request_id_bytes_max]
         attempt.timings.first_byte_us = self._since(call)
+        try:
+            await self._carry(call, attempt, answer, exchange, flight)
+        finally:
+            answer.abort()  # whatever happened: a connection that still carries something is not left open, and not used again
+
+    async def _carry(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight) -> None:
         if answer.status >= _ERRORS_FROM:
             await self._error(call, attempt, answer, exchange)
         elif answer.status != 200 or (answer.header(b"content-encoding") or b"identity") != b"identity":  # noqa: PLR2004
@@ -65,11 +72,11 @@ class Relay:
         attempt.outcome = "not_billed"
         attempt.failure = f"upstream_{answer.status}"
         try:
-            body = await answer.read_all(limits.error_body_bytes_max)
+            body = forward.readable(answer, await answer.read_all(limits.error_body_bytes_max))
         except UpstreamFailed as failure:
-            raise UpstreamBadResponse(
-                provider=attempt.plan.provider.name, problem=failure.problem, charged="Nothing was charged."
-            ) from failure
+            raise UpstreamBadResponse(provider=attempt.plan.provider.name, problem=failure.problem, charged=_FREE) from failure
+        if body is None:
+            raise UpstreamBadResponse(provider=attempt.plan.provider.name, problem="its error cannot be read", charged=_FREE)
         if attempt.plan.dialect.fault(answer.status, body) == "account":
             attempt.flags.append("upstream_account")
             raise UpstreamAccount(provider=attempt.plan.provider.name)

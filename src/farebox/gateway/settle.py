@@ -62,7 +62,16 @@ class Settler:
             attempt.stage = "planned"
 
     async def _book(self, call: Call, attempt: Attempt, command: Command) -> Charge | None:
-        answer = await self._batcher.post(command)
+        pending = self._batcher.post(command)
+        try:
+            answer = await pending
+        except asyncio.CancelledError:  # it comes once the answer is there (see Batcher): what was booked is told, what was not is kept
+            with contextlib.suppress(ChargePending):
+                self._heard(call, attempt, command, pending.result())
+            raise
+        return self._heard(call, attempt, command, answer)
+
+    def _heard(self, call: Call, attempt: Attempt, command: Command, answer: Any) -> Charge | None:
         if isinstance(answer, LedgerUnavailable | Busy):
             self._keep(self._until_booked(call, attempt, command))
             raise ChargePending(may_have_charged=True)
