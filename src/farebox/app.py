@@ -137,7 +137,7 @@ class Running:
             _log.warning("swept", holds=swept, why="an earlier process ended without settling them")
         await fill_price_book(settings, self.batcher, self.clock)
         self.new_admin_key = await let_somebody_administer(settings, self.batcher, self.clock)
-        reader = Reader(settings.store_path)
+        self._reader = Reader(settings.store_path)
         self.flights = Flights(
             calls_max=limits.calls_in_flight_max,
             drain_s=limits.drain_s_max,
@@ -146,7 +146,7 @@ class Running:
             request_s=limits.request_s_max,
         )
         self.upstream = Upstream(UpstreamLimits(first_byte_s=limits.first_byte_s_max, idle_s=limits.stream_idle_s_max))
-        self.app = self._wire(reader)
+        self.app = self._wire(self._reader)
         self._sweeping = asyncio.ensure_future(self.sweeper.run())
         self._ready = ""
 
@@ -226,8 +226,9 @@ class Running:
 
     def close(self) -> None:
         """The very last thing: nothing may submit any more."""
-        self.batcher.close()
         self.sweeper.close()
+        self._reader.close()
+        self.batcher.close()  # last, so that the store folds its log into its file
 
 
 def front(gateway: Asgi, control: Asgi | None) -> Asgi:

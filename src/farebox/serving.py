@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -148,14 +148,22 @@ def server(app: Asgi, *, keep_alive_s: int = 75) -> QuietServer:
     return QuietServer(config)
 
 
+class Closing(Protocol):
+    """An ASGI callable with something to close after its last request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class ControlThread:
     """The control plane's own event loop, on a thread of its own: whatever it does, the data plane's loop does not wait for it."""
 
-    def __init__(self, make: Callable[[], Asgi]) -> None:
+    def __init__(self, make: Callable[[], Closing]) -> None:
         self._make = make
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._app: Asgi | None = None
+        self._app: Closing | None = None
         self._server: QuietServer | None = None
         self._thread = threading.Thread(target=self._run, name="farebox-control", daemon=True)
 
@@ -174,12 +182,13 @@ class ControlThread:
         self._ready.set()
         if self._listening is None:
             await self._stop.wait()
-            return
-        self._server = server(self._app)
-        serving = asyncio.ensure_future(self._server.serve([self._listening]))
-        await self._stop.wait()
-        self._server.should_exit = True
-        await serving
+        else:
+            self._server = server(self._app)
+            serving = asyncio.ensure_future(self._server.serve([self._listening]))
+            await self._stop.wait()
+            self._server.should_exit = True
+            await serving
+        self._app.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request that came in on the data plane's loop: its messages cross between the two loops."""

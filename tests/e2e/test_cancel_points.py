@@ -120,6 +120,17 @@ async def test_a_client_that_fails_at_any_message_is_charged_once(house: House, 
     await house.agree()
 
 
+async def test_a_failing_client_does_not_keep_the_providers_connection(house: House) -> None:
+    """Nobody will read on: the connection is closed, not left in use, and the hold is charged for what the provider may go on to bill."""
+    secret = await house.customer()
+    drive = Drive(secret, "openai", "hi sim:output=50 sim:pace=300", stream=True)
+    drive.fail_at = 2
+    await asyncio.wait([asyncio.ensure_future(house.running.app(drive.scope, drive.receive, drive.send))])
+    await _settled(house)
+    (charge,) = await house.agree()
+    assert charge.completeness == "unknown"
+
+
 @pytest.mark.parametrize("name", ["stream", "messages"])
 async def test_a_client_that_leaves_at_any_message_is_charged_exactly(house: House, name: str) -> None:
     """Gone before the head, after each piece, before the end: always read to the provider's end."""

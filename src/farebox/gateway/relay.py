@@ -49,14 +49,10 @@ class Relay:
         if answer.status >= _ERRORS_FROM:
             await self._error(call, attempt, answer, exchange)
         elif answer.status != 200 or (answer.header(b"content-encoding") or b"identity") != b"identity":  # noqa: PLR2004
-            answer.abort()
             attempt.failure = "bad_answer"
-            raise self._bad(
-                attempt, f"status {answer.status}, content-encoding {(answer.header(b'content-encoding') or b'none').decode('latin-1')}"
-            )
+            raise self._bad(attempt, f"status {answer.status}, content-encoding {_shown(answer.header(b'content-encoding'))}")
         elif attempt.plan.ask.stream:
             if (answer.header(b"content-type") or b"").lower().startswith(_NO_STREAM):
-                answer.abort()
                 attempt.failure, attempt.lost = "bad_answer", True
                 raise self._bad(attempt, f"a stream was asked for, and it sent {_shown(answer.header(b'content-type'))}")
             await self._stream(call, attempt, answer, exchange, flight)
