@@ -112,7 +112,7 @@ async def test_a_client_that_fails_at_any_message_is_charged_once(house: House, 
     for fail_at in range(_POINTS_MAX):
         drive = Drive(secret, dialect, text, **fields)
         drive.fail_at = fail_at
-        await asyncio.wait([asyncio.ensure_future(house.running.app(drive.scope, drive.receive, drive.send))])
+        await asyncio.gather(house.running.app(drive.scope, drive.receive, drive.send), return_exceptions=True)
         await _settled(house)
         if drive.ended:
             break
@@ -125,7 +125,7 @@ async def test_a_failing_client_does_not_keep_the_providers_connection(house: Ho
     secret = await house.customer()
     drive = Drive(secret, "openai", "hi sim:output=50 sim:pace=300", stream=True)
     drive.fail_at = 2
-    await asyncio.wait([asyncio.ensure_future(house.running.app(drive.scope, drive.receive, drive.send))])
+    await asyncio.gather(house.running.app(drive.scope, drive.receive, drive.send), return_exceptions=True)
     await _settled(house)
     (charge,) = await house.agree()
     assert charge.completeness == "unknown"

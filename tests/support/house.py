@@ -24,6 +24,7 @@ from farebox.gateway.identify import hash_of
 from farebox.ids import new_id
 from farebox.ledger.commands import Done, EditKey, GrantMoney, IssueKey, OpenAccount, Outcome
 from farebox.ledger.model import Charge, Key
+from farebox.logs import configure
 from farebox.money import parse_usd
 from farebox.serving import Asgi, QuietServer, Receive, Scope, Send, listening_socket, server
 from farebox.settings import Settings, load
@@ -286,6 +287,7 @@ async def open_house(folder: Path, settings: Mapping[str, Any] | None = None, *,
         await _copy_filled_store(folder)
     simulator = await sim.serve("127.0.0.1", 0)
     running = Running(settings_for(folder, sim_url or simulator.url, settings))
+    configure(running.settings.log)
     await running.begin()
     listening = listening_socket("127.0.0.1", 0)
     seen: list[str] = []

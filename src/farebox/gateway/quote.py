@@ -116,7 +116,8 @@ class Quoter:
 
 def _gate(policy: Policy, name: str, caller: Caller, books: Books) -> Gate:
     """What must admit the call, with the version of the prices it is quoted by: the policy may have been read after the book."""
-    return msgspec.structs.replace(policy.gate(name, caller.run, caller.run_limit), book_version=books.version)
+    gate = policy.gate(name, caller.run, caller.run_limit)
+    return gate if gate.book_version == books.version else msgspec.structs.replace(gate, book_version=books.version)
 
 
 def _dialect(provider: Provider) -> Dialect:
