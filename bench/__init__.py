@@ -1,1 +1,1 @@
-"""The benchmark: `./scripts/bench`. Prints what it ran on and how, and counts only answers whose charge equals the provider's own bill."""
+"""The benchmark: `./scripts/bench`. Prints what it ran on and how, and compares charges with the provider's own bill (throughput, streams)."""

@@ -1,4 +1,4 @@
-"""What is measured, one function each: figures in, a dictionary out. Nothing is counted whose charge was not compared."""
+"""What is measured, one function each: figures in, a dictionary out. Charges are compared call by call in throughput and streams; the others count answers."""
 
 import socket
 import statistics

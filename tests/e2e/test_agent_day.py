@@ -1,4 +1,4 @@
-"""A coding agent's day on $10, recorded once and replayed: with clamping nearly all of the money can be spent, and never more."""
+"""A made-up coding agent's day on $10, replayed: with clamping nearly all of the money can be spent, and never more."""
 
 import json
 from pathlib import Path
