@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import structlog
 
 from farebox import __version__, logs, metrics
-from farebox.clock import Clock, wall_clock
+from farebox.clock import US_PER_S, Clock, wall_clock
 from farebox.control.admin_keys import ensure_admin_key
 from farebox.control.context import Context
 from farebox.gateway import told
@@ -46,8 +45,6 @@ _log = structlog.get_logger()
 _CONTROL = ("/api/", "/healthz", "/readyz", "/metrics", "/console")
 _GC_THRESHOLDS = (20_000, 50, 100)
 """Calls make next to no cycles: looking for them every 700 objects costs 6 % of a call (measured)."""
-_SWITCH_S = 0.0002
-"""With the ledger on a thread of its own, how long either may keep the interpreter matters to both (measured: p99 14.9 ms at the default)."""
 
 
 def open_ledger(settings: Settings, *, clock: Clock = wall_clock, vfs: str | None = None) -> Batcher:
@@ -55,7 +52,7 @@ def open_ledger(settings: Settings, *, clock: Clock = wall_clock, vfs: str | Non
 
     def observe(size: int, seconds: float) -> None:
         metrics.batch_size.observe(size)
-        metrics.commit_seconds.observe(seconds)
+        metrics.commit_seconds.observe(round(seconds * US_PER_S))
 
     return Batcher(SqliteStore(settings.store_path, clock=clock, alarm=told.alarm, vfs=vfs), observe=observe)
 
@@ -160,8 +157,8 @@ class Running:
             held_wait_s=settings.limits.held_wait_s,
             request_s=settings.limits.request_s_max + settings.limits.drain_s_max,
         )
-        lines = told.Lines(on=settings.log.requests, json=settings.log.format == "json")
-        teller = told.Teller(lines, clock, wake=authorizer.waiters.wake)
+        self.lines = told.Lines(on=settings.log.requests, json=settings.log.format == "json")
+        teller = told.Teller(self.lines, clock, wake=authorizer.waiters.wake)
         self.settler = Settler(self.batcher, clock, teller.settled)
         keyring, shelf = Keyring(reader), Shelf(reader)
         forwarder = Forwarder(self.upstream, self.catalogue)
@@ -221,6 +218,7 @@ class Running:
         """Takes no more calls, lets those on their way end and settles every one, then closes the ledger."""
         await self.flights.close(patience_s)
         await self.settler.close()
+        self.lines.flush()
         self._sweeping.cancel()
         await self.upstream.close()
 
@@ -248,7 +246,6 @@ async def serve(settings: Settings, *, announce: Callable[[str], None], vfs: str
     from farebox.control.app import create, self_service
 
     logs.configure(settings.log)
-    sys.setswitchinterval(_SWITCH_S)
     loop = asyncio.get_running_loop()
     running = Running(settings, vfs=vfs)
     await running.begin()

@@ -4,6 +4,7 @@
 """
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 NANO_PER_USD = 1_000_000_000
 PICO_PER_NANO = 1_000
@@ -42,6 +43,7 @@ def _parse(text: str, scale: int, unit: str) -> int:
     return int(scaled)
 
 
+@lru_cache(maxsize=4096)
 def format_usd(nano: int) -> str:
     """A decimal string of dollars: at least two decimal places, no more than needed. 1_500_000_000 -> "1.50"."""
     sign = "-" if nano < 0 else ""

@@ -6,12 +6,12 @@ import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from farebox import limits
+from farebox.connection import PatientProtocol
 from farebox.errors import SettingsError
 
 Scope = MutableMapping[str, Any]
@@ -23,87 +23,6 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _BACKLOG = 4096
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-
-
-class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, but its patience ends: with a request whose head or body does not come in time or is too large a head, and with a
-    client that does not take its answer. A request that comes in one piece costs no timer.
-    """
-
-    _awaited: Literal["", "head", "body"] = "head"
-    _timed: Literal["", "head", "body", "past"] = ""
-    _timer: asyncio.TimerHandle | None = None
-    _stall_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._time()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._awaited, self._head_bytes = "head", 0
-        if self._timed == "head":
-            self._timed = "past"  # the time of another request, or of the silence before this one
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > limits.request_headers_max:
-            raise ValueError("too many headers")
-
-    def on_headers_complete(self) -> None:
-        self._awaited = "body"
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._awaited = ""
-        super().on_message_complete()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._awaited == "head" and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > limits.request_head_bytes_max:
-                self.send_400_response("The head of the request is too large.")
-        if self._awaited != self._timed:
-            self._time()
-
-    def _time(self) -> None:
-        """Awaits what is awaited now no longer than its limit."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._timed = self._awaited
-        if self._awaited == "head":
-            self._timer = self.loop.call_later(limits.request_head_s_max, self.transport.close)
-        elif self._awaited == "body":
-            self._timer = self.loop.call_later(limits.request_body_s_max, self._body_late)
-
-    def _body_late(self) -> None:
-        """Whoever reads the body says that it is late; once that is answered, the rest is not waited for."""
-        if self.cycle.response_complete:
-            self.transport.close()
-        else:
-            self._time()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._stall_timer = self.loop.call_later(limits.client_stall_s_max, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        self._taken()
-        super().resume_writing()
-
-    def _taken(self) -> None:
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
-            self._stall_timer = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._awaited = ""
-        self._time()
-        self._taken()
-        super().connection_lost(exc)
 
 
 class QuietServer(uvicorn.Server):
@@ -129,8 +48,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return made
 
 
-def server(app: Asgi, *, keep_alive_s: int = 75) -> QuietServer:
-    """A server for one ASGI callable."""
+def server(app: Asgi, *, keep_alive_s: float = 75) -> QuietServer:
+    """A server for one ASGI callable. A connection that is silent for so many seconds after an answer is closed."""
     config = uvicorn.Config(
         app,
         http=PatientProtocol,
@@ -141,7 +60,7 @@ def server(app: Asgi, *, keep_alive_s: int = 75) -> QuietServer:
         server_header=False,
         log_config=None,
         log_level="error",
-        timeout_keep_alive=keep_alive_s,
+        timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]  # it only goes into a timer
         timeout_graceful_shutdown=limits.settle_s_max,
         backlog=_BACKLOG,
     )

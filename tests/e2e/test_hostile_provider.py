@@ -192,3 +192,13 @@ async def test_what_a_provider_reports_in_odd_ways_is_read_or_charged_by_policy(
             assert (await house.chat(secret)).status_code == 200, usage
         assert [charge.completeness for charge in house.charges()] == ["estimated"] * len(odd)
         assert all(charge.price > 0 and "_usage" in charge.flags for charge in house.charges())
+
+
+@pytest.mark.parametrize(("said", "passes"), [(b"true", False), (b"false", True)])
+async def test_a_provider_cannot_tell_clients_to_try_again(tmp_path: Path, said: bytes, *, passes: bool) -> None:
+    """Another attempt is another hold: a client's own rules decide on it. That one must not be made is passed on (providers.md §1.7)."""
+    busy = _http(b'{"error":{"message":"busy","type":"server_error"}}', _JSON, b"x-should-retry: " + said, status=b"529 Overloaded")
+    async with _provider(tmp_path, _says(busy)) as house:
+        answer = await house.chat(await house.customer())
+        assert answer.status_code == 529
+        assert ("x-should-retry" in answer.headers) is passes

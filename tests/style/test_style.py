@@ -18,11 +18,12 @@ OWN_FILES = [file for folder in ("src", "tests", "scripts", "bench") for file in
 
 VOCABULARY = {"clock", "errors", "ids", "keyformat", "limits", "money", "settings", "usage", "__version__"}
 PURE = {"ledger", "pricing", "dialects", "providers"}
-EDGES = {"metrics", "serving", "logs"}
+EDGES = {"metrics", "serving", "connection", "logs"}
 BACK_OFFICE = {"console", "guard", "billing", "reconcile"}
 DATA_PLANE = VOCABULARY | PURE | EDGES | {"store"}
 MAY_IMPORT = {
     **dict.fromkeys(VOCABULARY | PURE | EDGES, VOCABULARY),
+    "serving": VOCABULARY | {"connection"},
     "sim": {"__version__"},
     "store": VOCABULARY | PURE,
     "gateway": DATA_PLANE,

@@ -1,7 +1,6 @@
 """The data plane as one ASGI callable: which route, whose words, and what is said when something is refused or breaks."""
 
 import structlog
-from prometheus_client import Counter
 
 from farebox import metrics
 from farebox.dialects import DIALECTS, routes
@@ -37,13 +36,6 @@ class Gateway:
     def __init__(self, calls: Calls, free: Free) -> None:
         self._calls = calls
         self._free = free
-        self._counters: dict[tuple[str, str], Counter] = {}
-
-    def _served(self, dialect: str, name: str) -> None:
-        counter = self._counters.get((dialect, name))
-        if counter is None:
-            counter = self._counters[dialect, name] = metrics.requests.labels(dialect, name, "ok")
-        counter.inc()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
@@ -57,11 +49,11 @@ class Gateway:
                 await self._calls.serve(exchange, route, known)
             else:
                 await self._free.serve(exchange, route)
-            self._served(dialect, name)
+            metrics.requests.add((dialect, name, "ok"))
         except Exception as problem:  # noqa: BLE001 - the gateway's top edge: whatever broke, the caller gets an answer in its words
             refusal = _refusal(problem)
             metrics.refusals.labels(refusal.reason).inc()
-            metrics.requests.labels(dialect, name, str(refusal.status)).inc()
+            metrics.requests.add((dialect, name, str(refusal.status)))
             await _refuse(exchange, dialect, refusal, known[0].request_id if known else new_id("req"))
 
 

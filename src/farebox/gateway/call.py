@@ -94,11 +94,12 @@ class Calls:
         policy = self._identify(secret)
         call = Call(secret, read_caller(exchange), self._clock())
         call_holder.append(call)
-        with self._flights.flight(exchange, policy.key.id) as flight:
-            flight.task = asyncio.current_task()
+        flight = self._flights.begin(exchange, policy.key.id)
+        try:
             body = await self._read_in_time(exchange, flight)
             ask = self._ask(exchange, route, body)
-            told.unknown(ask)
+            if ask.unknown_fields:
+                told.unknown(ask)
             if call.caller.dry_run:
                 return await self._dry_run(exchange, call, self._replan(call, ask))
             attempt = self._attempt(call, self._plan(policy, ask, call), body)
@@ -111,6 +112,8 @@ class Calls:
                 for one in call.attempts:
                     if one.stage not in ("planned", "done"):
                         self._settler.settle_detached(call, one)
+        finally:
+            self._flights.end(flight)
 
     async def _read_in_time(self, exchange: Exchange, flight: Flight) -> bytes:
         """The request body; the look-around of flights.py cancels the wait for one that does not come."""

@@ -41,8 +41,9 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["raw_path"].decode("latin-1")
         self.query: bytes = scope["query_string"]
-        self.headers: Headers = [(name.lower(), value) for name, value in scope["headers"]]
-        self.named: dict[bytes, bytes] = dict(reversed(self.headers))
+        self.headers: Headers = scope["headers"]
+        """Names are in lower case: ASGI says so."""
+        self.named: dict[bytes, bytes] = dict(self.headers[::-1])
         """The first value of each header, by its name in lower case; all values of a repeated list header, because all of them go upstream."""
         if len(self.named) != len(self.headers):
             self.named |= {name: b",".join(value for other, value in self.headers if other == name) for name in _LISTS & self.named.keys()}
@@ -113,5 +114,5 @@ class Exchange:
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer with its length."""
-        await self.head(status, [*headers, (b"content-length", str(len(body)).encode())])
+        await self.head(status, [*headers, (b"content-length", b"%d" % len(body))])
         await self.end(b"" if self.method == "HEAD" else body)

@@ -6,8 +6,6 @@ One look around a second serves all of them; no call pays for a timer of its own
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from farebox import limits
 from farebox.errors import Busy, Draining
@@ -34,7 +32,7 @@ class Flight:
         self.drains = True
         """Whether the provider's answer is read on at all when the client has left."""
         self.cut = ""
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = asyncio.current_task()
 
     def stop(self, why: str) -> None:
         """Stops reading the provider, or waiting for it. The attempt is then settled with what is known."""
@@ -76,30 +74,31 @@ class Flights:
     def __len__(self) -> int:
         return len(self._all)
 
-    @contextmanager
-    def flight(self, exchange: Exchange, key: str) -> Iterator[Flight]:
-        """A call from here to its end. Raises Draining and Busy."""
+    def begin(self, exchange: Exchange, key: str) -> Flight:
+        """A call from here on, until `end`. Raises Draining and Busy."""
         if self.closing:
             raise Draining(retry_after_s=1)
         if len(self._all) >= self._calls_max:
             raise Busy(limit=f"{self._calls_max} calls in flight", retry_after_s=1)
         flight = Flight(exchange, key, asyncio.get_running_loop().time() + self._request_s)
+        if not self._all:
+            self._idle.clear()
         self._all.add(flight)
-        self._idle.clear()
         if self._watch is None:
             self._watch = asyncio.ensure_future(self._look_around())
-        try:
-            yield flight
-        finally:
-            exchange.unwatch()
-            self._all.discard(flight)
-            if flight.drain_until is not None:
-                self.draining -= 1
-                self._draining_by_key[key] -= 1
-                if not self._draining_by_key[key]:
-                    del self._draining_by_key[key]
-            if not self._all:
-                self._idle.set()
+        return flight
+
+    def end(self, flight: Flight) -> None:
+        """The call has ended, however it did."""
+        flight.exchange.unwatch()
+        self._all.discard(flight)
+        if flight.drain_until is not None:
+            self.draining -= 1
+            self._draining_by_key[flight.key] -= 1
+            if not self._draining_by_key[flight.key]:
+                del self._draining_by_key[flight.key]
+        if not self._all:
+            self._idle.set()
 
     def drain(self, flight: Flight) -> bool:
         """The client left: may the rest of the answer be read? Bounded per key, per process, in time."""

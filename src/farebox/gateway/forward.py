@@ -28,6 +28,8 @@ _ANSWER_HEADERS = frozenset(
     )
 )
 """What of a provider's answer is the caller's business. The rest describes the operator's account, or the connection."""
+_TRY_AGAIN = (b"x-should-retry", b"true")
+"""Not passed on: whether an attempt is worth another hold is for the client's own rules (providers.md §1.7)."""
 
 
 class Forwarder:
@@ -57,7 +59,7 @@ def request_headers(exchange: Exchange, provider: Provider) -> Headers:
 
 def answer_headers(answer: Answer) -> Headers:
     """What of the provider's headers the caller gets, its request id also under a name of ours."""
-    headers = [(name, value) for name, value in answer.headers if name in _ANSWER_HEADERS]
+    headers = [pair for pair in answer.headers if pair[0] in _ANSWER_HEADERS and pair != _TRY_AGAIN]
     upstream_id = upstream_request_id(answer)
     if upstream_id:
         headers.append((b"x-upstream-request-id", upstream_id))

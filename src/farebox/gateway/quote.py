@@ -20,6 +20,25 @@ from farebox.providers.catalogue import HOME, Catalogue, Provider
 from farebox.store.reading import Books
 
 _SHOWN_MAX = 20
+_TERMS_MAX = 20_000
+_NO_RUN = Caller()
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a key gets of a model whatever the call: by which policy and prices, from whom, admitted by what."""
+
+    policy: Policy
+    books: Books
+    provider: Provider
+    dialect: Dialect
+    model: str
+    """The model's name at the provider."""
+    name: str
+    """`provider/model`."""
+    listed: ModelPrice
+    own: ModelPrice | None
+    markup: Markup
+    gate: Gate
 
 
 class Quoter:
@@ -28,6 +47,7 @@ class Quoter:
     def __init__(self, catalogue: Catalogue, *, default_output: int, least_output: int) -> None:
         self._catalogue = catalogue
         self._dialects = {name: _dialect(provider) for name, provider in catalogue.providers.items()}
+        self._known: dict[tuple[str, str, str], Terms] = {}
         self._default_output = default_output
         self._least_output = least_output
 
@@ -38,29 +58,22 @@ class Quoter:
 
     def plan(self, policy: Policy, ask: Ask, caller: Caller, books: Books, now: int) -> Plan:
         """The plan of a call. Raises ModelNotFound, ModelNotAllowed, ModelNotPriced, CostUnbounded, InvalidRequest."""
-        provider, model = self.resolve(ask.dialect, ask.model, books)
-        dialect = self._dialects[provider.name]
+        terms = self._terms(policy, ask, books, now)
+        model, listed, own, markup = terms.model, terms.listed, terms.own, terms.markup
         if model != ask.model:
-            ask.hidden_output = dialect.hides_output(model)
-        name = f"{provider.name}/{model}"
-        allowed(policy.key, name, ask.model)
-        if policy.key.unknown_fields == "refuse" and ask.unknown_fields:
+            ask.hidden_output = terms.dialect.hides_output(model)
+        if ask.unknown_fields and policy.key.unknown_fields == "refuse":
             raise InvalidRequest(problem=f"This key does not pass unknown fields on: {', '.join(ask.unknown_fields)}.")
-        listed = books.listed.find(provider.prices, model, now)
-        if listed is None:
-            raise ModelNotPriced(model=name)
-        own = self._own_price(policy, provider, model, books, now)
         cost = bound(ask.demand, listed)
-        markup = Markup(*policy.markup)
         asked = bound(ask.demand, own) if own is not None else None
         price = Affine(asked.base_pico, asked.per_output_token_pico, PICO_PER_NANO) if asked is not None else _marked_up(cost, markup)
         low, high = self._caps(policy.key, ask, caller, listed)
         return Plan(
             policy,
-            _gate(policy, name, caller, books),
+            _gate(policy, terms.name, caller, books) if caller.run else terms.gate,
             ask,
-            dialect,
-            provider,
+            terms.dialect,
+            terms.provider,
             model,
             Bound(
                 price,
@@ -76,6 +89,27 @@ class Quoter:
             books.listed,
             now,
         )
+
+    def _terms(self, policy: Policy, ask: Ask, books: Books, now: int) -> "Terms":
+        """What a key gets of a model. Worked out once for all calls, as long as nothing of it has changed."""
+        asked = (policy.key.id, ask.dialect, ask.model)
+        known = self._known.get(asked)
+        if known is not None and known.policy is policy and known.books is books and known.listed.holds_at(now):
+            return known
+        provider, model = self.resolve(ask.dialect, ask.model, books)
+        name = f"{provider.name}/{model}"
+        allowed(policy.key, name, ask.model)
+        listed = books.listed.find(provider.prices, model, now)
+        if listed is None:
+            raise ModelNotPriced(model=name)
+        own = self._own_price(policy, provider, model, books, now)
+        gate = _gate(policy, name, _NO_RUN, books)
+        terms = Terms(policy, books, provider, self._dialects[provider.name], model, name, listed, own, Markup(*policy.markup), gate)
+        if not books.own:  # an own price may begin or end at any moment
+            if len(self._known) >= _TERMS_MAX:
+                self._known.clear()
+            self._known[asked] = terms
+        return terms
 
     def resolve(self, dialect: str, model: str, books: Books) -> tuple[Provider, str]:
         """The provider and model that a name means. Raises ModelNotFound, naming what it may have meant."""

@@ -20,7 +20,7 @@ from farebox.pricing.cards import ModelPrice
 from farebox.pricing.markup import charge_nano
 from farebox.pricing.rate import NOT_PRICED, Rated, rate
 from farebox.store.batcher import Batcher
-from farebox.usage import OUT_TEXT, TOKEN_UNITS, Usage
+from farebox.usage import OUT_TEXT, PLAIN, TOKEN_UNITS, Usage
 
 _encode = msgspec.json.Encoder().encode
 _RAW_BYTES_MAX = 16_384
@@ -124,13 +124,11 @@ class Settler:
 
     def command(self, attempt: Attempt) -> Capture | Release:
         """What the ledger is told: a release where the provider surely did not bill, else the charge."""
-        timings = _encode(attempt.timings).decode()
-        if attempt.stage == "held":
-            return Release(attempt.hold_id, attempt.failure or "not_sent", attempt.status, timings, attempt.upstream_request_id)
-        result = result_of(attempt)
-        if result is None:
-            return Release(attempt.hold_id, attempt.failure or attempt.outcome, attempt.status, timings, attempt.upstream_request_id)
-        return Capture(attempt.hold_id, msgspec.structs.replace(result, timings=timings), attempt.recorded, attempt.plan.gate)
+        result = None if attempt.stage == "held" else result_of(attempt)
+        if result is not None:
+            return Capture(attempt.hold_id, result, attempt.recorded, attempt.plan.gate)
+        why = attempt.failure or ("not_sent" if attempt.stage == "held" else attempt.outcome)
+        return Release(attempt.hold_id, why, attempt.status, _timings(attempt), attempt.upstream_request_id)
 
 
 def result_of(attempt: Attempt) -> Result | None:
@@ -219,12 +217,17 @@ def _labelled(result: Result, attempt: Attempt, report: Report | None) -> Result
         outcome=attempt.failure or attempt.outcome,
         model_served=result.model_served or served,
         status=attempt.status,
+        timings=_timings(attempt),
         upstream_request_id=attempt.upstream_request_id,
     )
 
 
+def _timings(attempt: Attempt) -> str:
+    return _encode(attempt.timings).decode()
+
+
 def _tokens(usage: Usage) -> int:
-    return sum(quantity for unit, quantity in usage.units.items() if unit in TOKEN_UNITS)
+    return sum([quantity for unit, quantity in usage.units.items() if unit in TOKEN_UNITS])
 
 
 def _tokens_bound(attempt: Attempt) -> int:
@@ -232,12 +235,10 @@ def _tokens_bound(attempt: Attempt) -> int:
 
 
 def _usage_json(usage: Usage) -> str:
-    told: dict[str, Any] = {"units": usage.units, "prompt_total": usage.prompt_total}
-    told["conditions"] = {
-        name: value
-        for name, value in msgspec.structs.asdict(usage.conditions).items()
-        if value not in ("default", "standard", "global", False)
-    }
+    told: dict[str, Any] = {"units": usage.units, "prompt_total": usage.prompt_total, "conditions": {}}
+    if usage.conditions != PLAIN:
+        named = msgspec.structs.asdict(usage.conditions)
+        told["conditions"] = {name: value for name, value in named.items() if value not in ("default", "standard", "global", False)}
     if usage.raw and len(usage.raw) <= _RAW_BYTES_MAX:
         told["reported"] = msgspec.Raw(usage.raw)
     return _encode(told).decode()

@@ -1,5 +1,6 @@
 """What is told of a settled call: its log line (never bodies, never keys) and its metrics. Cheap, because every call pays for it."""
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,7 @@ import msgspec
 import structlog
 
 from farebox import metrics
-from farebox.clock import US_PER_S, Clock
+from farebox.clock import US_PER_MS, US_PER_S, Clock, to_rfc3339
 from farebox.dialects.base import Ask
 from farebox.gateway.attempt import Attempt, Call
 from farebox.ledger.model import Charge
@@ -18,6 +19,7 @@ _log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 _QUIET_FLAGS = frozenset(("unknown_field",))
 _NAMES_MAX = 200
+_LINES_EVERY_S = 0.05
 Alarm = Callable[..., None]
 
 
@@ -41,17 +43,39 @@ def unknown(ask: Ask) -> None:
 
 
 class Lines:
-    """The log line per request, written in one piece each."""
+    """The log line per request. Lines of a moment are written together: a system call for each would cost more than the rest of it."""
 
     def __init__(self, *, on: bool, json: bool) -> None:
         self.on = on
         self._json = json
+        self._waiting: list[str] = []
+        self._second = 0
+        self._stamp = ""
 
-    def write(self, facts: dict[str, Any]) -> None:
+    def write(self, at: int, facts: dict[str, Any]) -> None:
+        """Keeps a line for the next write, at most a moment later. `at` is microseconds since 1970 UTC."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(_LINES_EVERY_S, self.flush)
+        stamp = self._time(at)
         if self._json:
-            sys.stderr.write(_encode(facts).decode() + "\n")
+            self._waiting.append(_encode({"event": "charged", **facts, "level": "info", "timestamp": stamp}).decode() + "\n")
         else:
-            sys.stderr.write(" ".join(f"{name}={value}" for name, value in facts.items() if value not in ("", 0)) + "\n")
+            said = [f"{name}={value}" for name, value in facts.items() if value]
+            self._waiting.append(f"{stamp} [info     ] charged {' '.join(said)}\n")
+
+    def _time(self, at: int) -> str:
+        """As in every other line, to the millisecond; the part that is the same for all lines of a second is made once."""
+        second, micros = divmod(at, US_PER_S)
+        if second != self._second:
+            self._second, self._stamp = second, to_rfc3339(second * US_PER_S)[:-1]
+        return f"{self._stamp}.{micros // US_PER_MS:03d}Z"
+
+    def flush(self) -> None:
+        """Writes what is waiting."""
+        lines, self._waiting = self._waiting, []
+        if lines:
+            sys.stderr.write("".join(lines))
+            sys.stderr.flush()
 
 
 class Teller:
@@ -61,41 +85,30 @@ class Teller:
         self._lines = lines
         self._clock = clock
         self._wake = wake
-        self._counters: dict[tuple[str, str, str], tuple[Any, Any]] = {}
 
     def settled(self, call: Call, attempt: Attempt, charge: Charge) -> None:
         """A charge is durable."""
         self._wake(charge.wallet)
         timings = call.timings
         now = self._clock()
-        charged, dollars = self._counted(charge)
-        charged.inc()
-        dollars.inc(charge.paid / NANO_PER_USD)
+        metrics.charges.add((charge.provider, charge.outcome, charge.completeness))
+        metrics.charged_usd.add((charge.provider,), charge.paid)
         hold = attempt.hold
         if hold is not None:
-            metrics.held_usd.inc(hold.amount / NANO_PER_USD)
-        metrics.hold_seconds.observe(timings.held_us / US_PER_S)
+            metrics.held_usd.add((), hold.amount)
+        metrics.hold_seconds.observe(timings.held_us)
         if timings.last_byte_us:
-            metrics.time_to_bill_seconds.observe(max(now - timings.received_at - timings.last_byte_us, 0) / US_PER_S)
+            metrics.time_to_bill_seconds.observe(max(now - timings.received_at - timings.last_byte_us, 0))
         if charge.written_off:
             metrics.written_off_usd.labels(charge.provider).inc(charge.written_off / NANO_PER_USD)
         self._alarms(attempt, charge)
         if self._lines.on:
-            self._lines.write(self._line(call, attempt, charge, now))
-
-    def _counted(self, charge: Charge) -> tuple[Any, Any]:
-        """The counters of one kind of charge: looking them up by label costs more than counting."""
-        kind = (charge.provider, charge.outcome, charge.completeness)
-        known = self._counters.get(kind)
-        if known is None:
-            known = self._counters[kind] = (metrics.charges.labels(*kind), metrics.charged_usd.labels(charge.provider))
-        return known
+            self._lines.write(now, self._line(call, attempt, charge, now))
 
     @staticmethod
     def _line(call: Call, attempt: Attempt, charge: Charge, now: int) -> dict[str, Any]:
         hold, timings = attempt.hold, call.timings
         return {
-            "event": "charged",
             "request": call.request_id,
             "attempt": attempt.number,
             "key": charge.key,

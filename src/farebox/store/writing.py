@@ -1,6 +1,7 @@
 """What a batch changes, gathered while it is decided and written in few statements at its end: rows as they are, numbers added up."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -35,6 +36,8 @@ from farebox.ledger.model import WindowRef
 from farebox.ledger.state import State
 from farebox.store import rows
 
+Row = tuple[Any, ...]
+
 # What becomes of an Idempotency-Key is written in the order it was decided: freed by one attempt, it may be taken by the next.
 _REPLAYS = ("open_replay", "close_replay", "free_replay")
 
@@ -64,32 +67,36 @@ class Changes:
 
     def __init__(self, sql: dict[str, str]) -> None:
         self._sql = sql
-        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._rows: defaultdict[str, list[Row]] = defaultdict(list)
         self._grants: dict[str, list[int]] = {}
         self._windows: dict[tuple[WindowRef, ...], list[int]] = {}
-        self._replays: list[tuple[str, tuple[Any, ...]]] = []
+        self._replays: list[tuple[str, Row]] = []
         self._closed: list[str] = []
         self.revised = False
         """A revision gives back to grants that nobody could draw on before."""
 
     def add(self, deltas: Iterable[Delta]) -> None:
         for delta in deltas:
-            if isinstance(delta, WindowsChanged):
-                self._add_windows(delta)
-            elif isinstance(delta, GrantChanged):
-                self._add_grant(delta)
+            kind = type(delta)
+            if kind is WindowsChanged:
+                self._add_windows(delta)  # type: ignore[arg-type]
+            elif kind is GrantChanged:
+                self._add_grant(delta)  # type: ignore[arg-type]
             else:
-                name, row = _row(delta)
-                if name in _REPLAYS:
-                    self._replays.append((name, row))
-                    continue
-                self._rows.setdefault(name, []).append(row)
-                if isinstance(delta, HoldClosed):
-                    self._closed.append(delta.hold_id)
-                elif isinstance(delta, ChargeRevised):
-                    self.revised = True
-                elif isinstance(delta, WindowBackfilled):
-                    self._add_windows(WindowsChanged(((delta.counter, delta.start),), spent=delta.spent))
+                name, row = _ROWS[kind]
+                self._add_row(name, row(delta), delta)
+
+    def _add_row(self, name: str, row: Row, delta: Delta) -> None:
+        if name in _REPLAYS:
+            self._replays.append((name, row))
+            return
+        self._rows[name].append(row)
+        if isinstance(delta, HoldClosed):
+            self._closed.append(delta.hold_id)
+        elif isinstance(delta, ChargeRevised):
+            self.revised = True
+        elif isinstance(delta, WindowBackfilled):
+            self._add_windows(WindowsChanged(((delta.counter, delta.start),), spent=delta.spent))
 
     def _add_windows(self, delta: WindowsChanged) -> None:
         """Calls of one key count in the same windows: their sums are kept once for all of these."""
@@ -141,47 +148,45 @@ class Changes:
         state.replays.clear()
 
 
-def _row(delta: Delta) -> tuple[str, tuple[Any, ...]]:  # noqa: C901, PLR0912 - one line per kind of change
-    match delta:
-        case HoldOpened(hold=hold):
-            return "open_hold", rows.row_of_hold(hold)
-        case HoldClosed():
-            return "close_hold", (delta.hold_id, delta.state, delta.at)
-        case ChargeWritten(charge=charge):
-            return "write_charge", rows.row_of_charge(charge)
-        case ChargeRevised(charge=charge):
-            return "revise_charge", rows.row_of_revision(charge)
-        case HoldGrown(more=more):
-            return "grow_hold", (delta.hold_id, more.price, more.cost, more.tokens, delta.units, rows.text(delta.legs), delta.deadline)
-        case HoldCounted():
-            return "count_hold", (delta.hold_id, *delta.window)
-        case ChargeRefunded():
-            return "refund_charge", (delta.hold_id, delta.amount)
-        case ReplayOpened(replayable=replay):
-            fields = (replay.key, replay.name, replay.fingerprint, replay.request_id, replay.created_at, replay.state, replay.answer)
-            return "open_replay", fields
-        case ReplayClosed():
-            return "close_replay", (delta.key, delta.name, delta.request_id, delta.answer)
-        case ReplayFreed():
-            return "free_replay", (delta.key, delta.name, delta.request_id)
-        case GrantOpened(grant=g):
-            opened = (g.id, g.wallet, g.kind, g.created_at, g.amount, g.priority, g.effective_at, g.expires_at, g.spent, g.held, g.expired)
-            return "open_grant", opened
-        case TransferBooked(transfer=transfer):
-            return "book_transfer", rows.row_of_transfer(transfer)
-        case AccountWritten(account=account):
-            return "write_account", rows.row_of_account(account)
-        case KeyWritten(key=key):
-            return "write_key", rows.row_of_key(key)
-        case BudgetsWritten():
-            return "write_budgets", (delta.scope, rows.text(delta.budgets))
-        case CounterMade(counter=counter):
-            return "make_counter", rows.row_of_counter(counter)
-        case WindowBackfilled(spent=spent):
-            return "backfill_window", (delta.counter, delta.start, spent.price, spent.cost, spent.tokens, spent.requests)
-        case CommandRecorded():
-            return "write_command", (delta.id, delta.fingerprint, delta.outcome.decode(), delta.at)
-        case BookPublished():
-            return "publish_book", (delta.version, delta.note)
-        case GrantChanged() | WindowsChanged():
-            raise TypeError("numbers are added up, not written as rows")
+def _grown(delta: HoldGrown) -> Row:
+    more = delta.more
+    return (delta.hold_id, more.price, more.cost, more.tokens, delta.units, rows.text(delta.legs), delta.deadline)
+
+
+def _opened(delta: ReplayOpened) -> Row:
+    it = delta.replayable
+    return (it.key, it.name, it.fingerprint, it.request_id, it.created_at, it.state, it.answer)
+
+
+def _granted(delta: GrantOpened) -> Row:
+    it = delta.grant
+    return (it.id, it.wallet, it.kind, it.created_at, it.amount, it.priority, it.effective_at, it.expires_at, it.spent, it.held, it.expired)
+
+
+def _backfilled(delta: WindowBackfilled) -> Row:
+    spent = delta.spent
+    return (delta.counter, delta.start, spent.price, spent.cost, spent.tokens, spent.requests)
+
+
+_ROWS: dict[type, tuple[str, Callable[[Any], Row]]] = {
+    HoldOpened: ("open_hold", lambda delta: rows.row_of_hold(delta.hold)),
+    HoldClosed: ("close_hold", lambda delta: (delta.hold_id, delta.state, delta.at)),
+    HoldGrown: ("grow_hold", _grown),
+    HoldCounted: ("count_hold", lambda delta: (delta.hold_id, *delta.window)),
+    ChargeWritten: ("write_charge", lambda delta: rows.row_of_charge(delta.charge)),
+    ChargeRevised: ("revise_charge", lambda delta: rows.row_of_revision(delta.charge)),
+    ChargeRefunded: ("refund_charge", lambda delta: (delta.hold_id, delta.amount)),
+    ReplayOpened: ("open_replay", _opened),
+    ReplayClosed: ("close_replay", lambda delta: (delta.key, delta.name, delta.request_id, delta.answer)),
+    ReplayFreed: ("free_replay", lambda delta: (delta.key, delta.name, delta.request_id)),
+    GrantOpened: ("open_grant", _granted),
+    TransferBooked: ("book_transfer", lambda delta: rows.row_of_transfer(delta.transfer)),
+    AccountWritten: ("write_account", lambda delta: rows.row_of_account(delta.account)),
+    KeyWritten: ("write_key", lambda delta: rows.row_of_key(delta.key)),
+    BudgetsWritten: ("write_budgets", lambda delta: (delta.scope, rows.text(delta.budgets))),
+    CounterMade: ("make_counter", lambda delta: rows.row_of_counter(delta.counter)),
+    WindowBackfilled: ("backfill_window", _backfilled),
+    CommandRecorded: ("write_command", lambda delta: (delta.id, delta.fingerprint, delta.outcome.decode(), delta.at)),
+    BookPublished: ("publish_book", lambda delta: (delta.version, delta.note)),
+}
+"""What is written of each kind of change that is a row: the statement, and its columns."""

@@ -104,20 +104,19 @@ class Reader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.status:
             return  # a trailer
-        headers = self.headers
-        if len(headers) >= self._headers_max:
-            self._refuse("the response has too many headers")
         name = name.lower()
         value = value.rstrip(b" \t")
         if name in _FRAMING:
             self._note(name, value)
-        headers.append((name, value))
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < _FINAL:
             self._interim(status)
             return
+        if len(self.headers) > self._headers_max:
+            self._refuse("the response has too many headers")
         self._version = self._parser.get_http_version()
         if self._version not in _VERSIONS:
             self._refuse("the response is not HTTP/1")

@@ -1,0 +1,182 @@
+"""A client's connection: what leaves is HTTP that means one thing, answers keep their order, and silence ends it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from farebox.serving import Receive, Scope, Send, listening_socket, server
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_ASK = b"GET /a%20b?c=d HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@asynccontextmanager
+async def _serving(app: App, *, keep_alive_s: float = 75) -> AsyncIterator[Callable[[], Awaitable[Talk]]]:
+    listening = listening_socket("127.0.0.1", 0)
+    one = server(app, keep_alive_s=keep_alive_s)
+    task = asyncio.ensure_future(one.serve([listening]))
+    port = listening.getsockname()[1]
+
+    async def connect() -> Talk:
+        return await asyncio.open_connection("127.0.0.1", port)
+
+    try:
+        yield connect
+    finally:
+        one.should_exit = True
+        await task
+
+
+def _answering(body: bytes, *headers: tuple[bytes, bytes], length: int | None = None, status: int = 200, pieces: int = 1) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        told = [] if length is None else [(b"content-length", str(length).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, *told]})
+        step = max(len(body) // pieces, 1)
+        for at in range(0, step * pieces, step):
+            await send({"type": "http.response.body", "body": body[at : at + step], "more_body": at + step < step * pieces})
+
+    return app
+
+
+async def _said(connect: Callable[[], Awaitable[Talk]], *asked: bytes) -> bytes:
+    """Everything that comes until the server closes, or has answered a last request that asks it to close."""
+    reader, writer = await connect()
+    for one in asked:
+        writer.write(one)
+    async with asyncio.timeout(10):
+        said = await reader.read()
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+    return re.sub(rb"date: [^\r]*\r\n", b"", said)
+
+
+_LAST = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 4])
+async def test_an_answer_with_a_length_arrives_whole_however_many_pieces_it_is_said_in(pieces: int) -> None:
+    """The head waits for the first piece of the body, and is there once."""
+    async with _serving(_answering(b"12345678", (b"x-a", b"b"), length=8, pieces=pieces)) as connect:
+        assert await _said(connect, _LAST) == b"HTTP/1.1 200 OK\r\nx-a: b\r\ncontent-length: 8\r\nconnection: close\r\n\r\n12345678"
+
+
+async def test_an_answer_without_a_length_is_chunked_and_ends() -> None:
+    """An empty piece is no chunk: that would be the end."""
+    async with _serving(_answering(b"abcd", pieces=2)) as connect:
+        said = await _said(connect, _LAST)
+    assert said.endswith(b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_status_without_a_body_has_no_framing(status: int) -> None:
+    """Neither length nor chunks: a client would wait for them."""
+    async with _serving(_answering(b"", status=status)) as connect:
+        said = await _said(connect, _LAST)
+    assert b"chunked" not in said
+    assert said.endswith(b"\r\n\r\n")
+
+
+async def test_the_answer_to_a_head_request_has_a_length_and_no_body() -> None:
+    """Its length is that of what a GET would get."""
+    async with _serving(_answering(b"12345678", length=8)) as connect:
+        said = await _said(connect, _LAST.replace(b"GET", b"HEAD"))
+    assert said == b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\nconnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "header", [(b"x-a", b"b\r\nset-cookie: c"), (b"x-a\r\nb", b"c"), (b"x-a", b"b\nc"), (b"x-a", b"b\rc"), (b"x-a", b"b\0")]
+)
+async def test_a_header_with_the_end_of_a_line_in_it_is_never_written(header: tuple[bytes, bytes]) -> None:
+    """Whoever put it there, a client must not read it as two headers."""
+    async with _serving(_answering(b"secret", header, length=6)) as connect:
+        said = await _said(connect, _ASK)
+    assert b"x-a" not in said
+    assert b"secret" not in said
+
+
+@pytest.mark.parametrize("length", [3, 30])
+async def test_a_body_of_another_length_than_announced_closes_the_connection(length: int) -> None:
+    """A client that reads by the length must not take a part for the whole, or the next answer for this one."""
+    async with _serving(_answering(b"12345678", length=length)) as connect:
+        said = await _said(connect, _ASK, _ASK)
+    assert said.count(b"HTTP/1.1 200") <= 1
+
+
+async def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
+    """Three at once on one connection, the first the slowest."""
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["path"])
+        for _ in range(3 - len(seen)):
+            await asyncio.sleep(0)
+        await _answering(scope["path"].encode(), length=len(scope["path"]))(scope, receive, send)
+
+    async with _serving(app) as connect:
+        said = await _said(connect, *(f"GET /{name} HTTP/1.1\r\nhost: x\r\n\r\n".encode() for name in "abc"), _LAST)
+    assert seen == ["/a", "/b", "/c", "/"]
+    assert [part.rpartition(b"\r\n\r\n")[2] for part in said.split(b"HTTP/1.1 200 OK\r\n")[1:]] == [b"/a", b"/b", b"/c", b"/"]
+
+
+async def test_a_path_is_given_as_it_was_sent_and_decoded() -> None:
+    """Which of the two a route is matched by is the application's choice."""
+    asked: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append((scope["raw_path"], scope["path"], scope["query_string"], scope["method"], scope["http_version"]))
+        await _answering(b"", length=0)(scope, receive, send)
+
+    async with _serving(app) as connect:
+        said = await _said(connect, _ASK, b"POST / HTTP/1.0\r\ncontent-length: 0\r\n\r\n")
+    assert asked == [(b"/a%20b", "/a b", b"c=d", "GET", "1.1"), (b"/", "/", b"", "POST", "1.0")]
+    assert said.endswith(b"content-length: 0\r\nconnection: close\r\n\r\n"), "a client of HTTP/1.0 is told that this was all"
+
+
+async def test_a_client_that_asks_first_is_told_to_go_on() -> None:
+    """`Expect: 100-continue` is answered when the body is read, once."""
+    async with _serving(_answering(b"ok", length=2)) as connect:
+        said = await _said(connect, b"POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n", b"hi")
+    assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert said.count(b"100 Continue") == 1
+
+
+async def test_a_silent_connection_is_closed_after_its_last_answer() -> None:
+    """One timer for all its requests: it looks at the last, not at the first."""
+    async with _serving(_answering(b"ok", length=2), keep_alive_s=0.3) as connect:
+        reader, writer = await connect()
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                writer.write(_ASK)
+                assert await reader.readuntil(b"ok")
+            assert await reader.read() == b"", "closed by the server, without another word"
+        writer.close()
+
+
+async def test_a_request_that_takes_longer_than_silence_may_last_is_answered() -> None:
+    """The time between requests is not the time of a request."""
+    turn = asyncio.Event()
+    slow = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/slow":
+            slow.set()
+            await turn.wait()
+        await _answering(b"ok", length=2)(scope, receive, send)
+
+    async with _serving(app, keep_alive_s=0.2) as connect:
+        reader, writer = await connect()
+        async with asyncio.timeout(10):
+            writer.write(_ASK)
+            await reader.readuntil(b"ok")
+            writer.write(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+            await slow.wait()
+            asyncio.get_running_loop().call_later(0.5, turn.set)  # more than twice the silence that is allowed
+            assert await reader.readuntil(b"ok")
+        writer.close()
