@@ -1,1 +1,1 @@
-"""The benchmark: `./scripts/bench`. Prints what it ran on and how, and compares charges with the provider's own bill (throughput, streams)."""
+"""The benchmark: `./scripts/bench`. Prints what it ran on and how; counts a call only where its one charge is the provider's own bill."""

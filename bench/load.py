@@ -2,11 +2,12 @@
 
 Run as a process of its own (`python -m bench.load`): a JSON description on standard input, figures as JSON on standard output.
 Closed loop: every connection sends its next request when its answer is there. Open loop: requests begin at fixed moments whatever the
-answers do, and latency counts from the moment a request was due, so that a stall cannot hide.
+answers do, and latency counts from the moment a request was due, so that a stall cannot hide. Only answers of status 200 have a latency.
 """
 
 import asyncio
 import json
+import ssl
 import sys
 import time
 from array import array
@@ -15,6 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uvloop
+
+_PATIENCE_S = 30
 
 
 class Client(asyncio.Protocol):
@@ -45,6 +48,7 @@ class Client(asyncio.Protocol):
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        self.load.bytes += len(data)
         if self.left < 0 and not self.chunked:
             self.buffer += data
             end = self.buffer.find(b"\r\n\r\n")
@@ -59,6 +63,7 @@ class Client(asyncio.Protocol):
                 self.left = int(head[at + 15 : stop if stop > 0 else len(head)])
             else:
                 self.chunked = True
+                self.load.began_stream()
             self.buffer = bytearray()
             data = bytes(body)
         if data and not self.first:
@@ -81,6 +86,7 @@ class Client(asyncio.Protocol):
         now = time.perf_counter()
         if self.chunked:
             self.load.gaps.append(self.gap)
+            self.load.streaming -= 1
         self.left, self.chunked, self.busy, self.heard, self.gap = -1, False, False, 0.0, 0.0
         self.buffer = bytearray()
         self.load.finished(self, now)
@@ -96,11 +102,11 @@ class Load:
         url = urlsplit(asked["url"])
         self.host, self.port = url.hostname, url.port
         path = url.path
-        self.requests = deque()
+        self.tls = ssl.create_default_context(cafile=asked["ca_file"]) if url.scheme == "https" else None
+        self.requests: deque[bytes] = deque()
+        body = json.dumps(asked["body"]).encode()
         for key in asked["keys"]:
-            body = json.dumps(asked["body"]).encode()
-            extra = "".join(f"{name}: {value}\r\n" for name, value in asked.get("headers", {}).items())
-            head = f"POST {path} HTTP/1.1\r\nhost: {self.host}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n{extra}"
+            head = f"POST {path} HTTP/1.1\r\nhost: {self.host}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
             self.requests.append((head + f"content-length: {len(body)}\r\n\r\n").encode() + body)
         self.seconds = float(asked["seconds"])
         self.connections = int(asked["connections"])
@@ -111,6 +117,9 @@ class Load:
         self.firsts = array("d")
         self.gaps = array("d")
         self.events = 0
+        self.bytes = 0
+        self.streaming = 0
+        self.streaming_peak = 0
         self.failed = 0
         self.idle: deque[Client] = deque()
         self.waiting: deque[float] = deque()
@@ -128,11 +137,16 @@ class Load:
     def ready(self, client: Client) -> None:
         self.idle.append(client)
 
+    def began_stream(self) -> None:
+        self.streaming += 1
+        self.streaming_peak = max(self.streaming_peak, self.streaming)
+
     def finished(self, client: Client, now: float) -> None:
         self.statuses[client.status] += 1
-        self.latencies.append(now - client.due)
-        if client.first:
-            self.firsts.append(client.first - client.due)
+        if client.status == 200:
+            self.latencies.append(now - client.due)
+            if client.first:
+                self.firsts.append(client.first - client.due)
         if self.rate:
             if self.waiting:
                 client.send(self.next_request(), self.waiting.popleft())
@@ -145,12 +159,15 @@ class Load:
 
     def lost(self, client: Client) -> None:
         if client.busy:
+            client.busy = False
             self.failed += 1
+        elif client in self.idle:
+            self.idle.remove(client)
 
     async def run(self) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         for _ in range(self.connections):
-            _, client = await loop.create_connection(lambda: Client(self), self.host, self.port)
+            _, client = await loop.create_connection(lambda: Client(self), self.host, self.port, ssl=self.tls)
             self.clients.append(client)
         self.started = time.perf_counter()
         if self.rate:
@@ -162,18 +179,22 @@ class Load:
             while time.perf_counter() < stop and not (self.total and self.sent >= self.total):
                 await asyncio.sleep(0.02)
         self.ending = True
-        patience = time.perf_counter() + 30
-        while any(client.busy for client in self.clients) and time.perf_counter() < patience:
+        patience = time.perf_counter() + _PATIENCE_S
+        while (self.waiting or any(client.busy for client in self.clients)) and time.perf_counter() < patience:
             await asyncio.sleep(0.005)
         took = time.perf_counter() - self.started
+        failed = (
+            self.failed + sum(client.busy for client in self.clients) + len(self.waiting)
+        )  # no answer, or never sent for want of a connection
         for client in self.clients:
             client.transport.abort()
         return {
             "seconds": took,
             "statuses": dict(self.statuses),
-            "failed": self.failed + sum(client.busy for client in self.clients),
+            "failed": failed,
             "events": self.events,
-            "cpu_s": time.process_time(),
+            "bytes": self.bytes,
+            "streaming_peak": self.streaming_peak,
             "latency_ms": percentiles(self.latencies),
             "first_byte_ms": percentiles(self.firsts),
             "gap_ms": percentiles(self.gaps),
@@ -193,17 +214,13 @@ class Load:
                     self.waiting.append(due)
                 due += gap
             await asyncio.sleep(max(due - time.perf_counter(), 0))
-        while self.waiting:
-            await asyncio.sleep(0.005)
 
 
 def percentiles(values: "array[float]") -> dict[str, float]:
-    """In milliseconds."""
-    if not values:
-        return {}
-    ordered = sorted(values)
-    pick = lambda part: round(ordered[min(int(len(ordered) * part), len(ordered) - 1)] * 1000, 4)
-    return {"p50": pick(0.5), "p90": pick(0.9), "p99": pick(0.99), "max": round(ordered[-1] * 1000, 4), "n": len(ordered)}
+    """In milliseconds; NaN of nothing."""
+    ordered = sorted(values) or [float("nan")]
+    at = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    return {name: round(ordered[min(int(len(ordered) * part), len(ordered) - 1)] * 1000, 4) for name, part in at.items()}
 
 
 if __name__ == "__main__":

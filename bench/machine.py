@@ -1,20 +1,23 @@
-"""What the figures were taken on: file system, what a durable write costs on it, processors. And the bill of a process, from the kernel."""
+"""What the figures were taken on: file system, what a durable write costs on it, processors, the Python that runs it."""
 
 import os
+import platform
 import time
 from pathlib import Path
 from typing import Any
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+from bench.process import PINS
+
 _MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs", "devtmpfs"}
 
 
 def file_system(folder: Path) -> tuple[str, str]:
     """Type and mount point of the file system a folder is on."""
+    place = folder.resolve()
     best = ("", "unknown")
     for line in Path("/proc/mounts").read_text().splitlines():
         _, mount, kind, *_ = line.split()
-        if str(folder.resolve()).startswith(mount) and len(mount) >= len(best[0]):
+        if place.is_relative_to(mount) and len(mount) >= len(best[0]):
             best = (mount, kind)
     return best[1], best[0]
 
@@ -50,17 +53,9 @@ def processor() -> str:
     return "unknown"
 
 
-def cpu_s(pid: int) -> float:
-    """Processor seconds of a process, all its threads (the ledger's too), user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def rss_kb(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    return 0
+def python() -> str:
+    """Which Python runs all of it: the same code on two builds can differ by a third."""
+    return f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}"
 
 
 def loop_speed() -> float:
@@ -72,12 +67,13 @@ def loop_speed() -> float:
     return round(1 / (time.process_time() - began), 2)
 
 
-def describe(folder: Path, pins: dict[str, int]) -> dict[str, Any]:
+def describe(folder: Path) -> dict[str, Any]:
     return {
         "file system": refuse_memory(folder),
         "fdatasync ms": fdatasync_ms(folder),
         "processor": processor(),
-        "cores": os.cpu_count(),
-        "pinned to core": pins,
+        "cores": len(os.sched_getaffinity(0)),
+        "pinned to core": PINS,
+        "python": python(),
         "loop speed (M additions/s)": loop_speed(),
     }

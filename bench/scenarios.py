@@ -1,206 +1,217 @@
-"""What is measured, one function each: figures in, a dictionary out. Charges are compared call by call in throughput and streams; the others count answers."""
+"""What is measured, one function each: figures in, a dictionary out. Every run counts only calls that were charged what the provider billed."""
 
+import json
 import socket
 import statistics
+import threading
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from bench import machine
-from bench.house import House, house, secret, seed
+from bench.bill import Run, Tally
+from bench.house import Ask, House, secret
+from bench.report import Figures, Goal, at_least, at_most, spread
 
-Figures = dict[str, Any]
 MODEL = "gpt-4o-mini"
+STALL_MS = 500
 _PROMPT = "The quick brown fox jumps over the lazy dog. " * 16
+_CALLS_S_LEAST = 5000
+_TO_BILL_S = 0.01
+STALLED_KB_MOST = 2048
+_STALLED = "run-stalled"
+_LONG_MODEL, _LONG_TOKENS = "gpt-5-mini", 128_000
 
 
-def chat(label: str, words: str = "", **more: Any) -> Figures:
-    """The body of a call: about 1 KB."""
-    content = f"{_PROMPT} sim:bill={label} {words}".strip()
-    return {
+def chat(words: str = "", **more: object) -> Ask:
+    """A call of about 1 KB."""
+    return lambda label: {
         "model": MODEL,
-        "messages": [{"role": "system", "content": "You are helpful."}, {"role": "user", "content": content}],
+        "messages": [
+            {"role": "system", "content": "You are helpful."},
+            {"role": "user", "content": f"{_PROMPT} sim:bill={label} {words}".strip()},
+        ],
         "max_tokens": 200,
         **more,
     }
 
 
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
-
-
-def throughput(at: House, *, keys: int, seconds: float, rounds: int, name: str) -> Figures:
-    """Closed loop at 64 connections, alternated with the same load sent straight to the provider."""
-    rates, costs, direct = [], [], []
-    figures: Figures = {"ok": 0, "refused": 0, "failed": 0}
-    for number in range(rounds):
-        label = f"{name}-{number}"
-        run = at.run(body=chat(label), keys=[secret(key) for key in range(keys)], connections=64, seconds=seconds)
-        right, wrong = at.matched(label)
-        rates.append(right / run["seconds"])
-        costs.append(run["gateway_cpu_s"] / max(right, 1) * 1e6)
-        for field in ("ok", "refused", "failed"):
-            figures[field] += run[field]
-        figures["charge differs"] = figures.get("charge differs", 0) + wrong
-        straight = at.run(body=chat("direct"), connections=64, seconds=max(seconds / 3, 1), direct=True)
-        direct.append(straight["ok"] / straight["seconds"])
-    figures["strict calls/s"] = round(statistics.median(rates))
-    figures["spread calls/s"] = spread(rates)
-    figures["gateway CPU us/call"] = spread(costs)
-    figures["direct calls/s (same load, no gateway)"] = spread(direct)
-    return figures
-
-
-def half_capacity(at: House, *, rate: float, seconds: float) -> Figures:
-    """Open loop at half of what was reached: latency from when each call was due, and time to bill from the gateway's own histogram."""
-    before = at.metrics()
-    run = at.run(body=chat("half"), connections=64, seconds=seconds, rate=rate)
-    after = at.metrics()
+def throughput(at: House, *, keys: int, seconds: float, rounds: int, least: float = 0) -> Figures:
+    """Closed loop at 64 connections, in turn with the same load sent straight to the provider, and through a proxy that only forwards."""
+    tally = Tally()
+    secrets = [secret(key) for key in range(keys)]
+    strict: list[Run] = []
+    direct: list[Run] = []
+    empty: list[Run] = []
+    beside = max(seconds / 3, 1)
+    tally.add(at.run(chat(), keys=secrets, connections=64, seconds=1))  # not measured: whatever is slow once
+    for _ in range(rounds):
+        strict.append(tally.add(at.run(chat(), keys=secrets, connections=64, seconds=seconds)))
+        direct.append(tally.beside(at.run(chat(), connections=64, seconds=beside, to="provider"), "direct"))
+        empty.append(tally.beside(at.run(chat(), connections=64, seconds=beside, to="empty proxy"), "empty proxy"))
+    rates = [run.rate for run in strict]
+    times = statistics.median(run.cpu_us for run in strict) / statistics.median(run.cpu_us for run in empty)
     return {
-        "rate/s": round(rate),
-        "ok": run["ok"],
-        "refused": run["refused"],
-        "failed": run["failed"],
-        "latency ms": run["latency_ms"],
-        "time to bill ms (at most)": {f"p{part}": bucket(before, after, "farebox_time_to_bill_seconds", part / 100) for part in (50, 99)},
+        "calls": tally,
+        "strict calls/s": at_least(rates, least) if least else spread(rates),
+        "strict: CPU us/call": spread([run.cpu_us for run in strict]),
+        "strict: its core busy %": spread([run.cpu_s / run.seconds * 100 for run in strict]),
+        "empty proxy: calls/s": spread([run.rate for run in empty]),
+        "empty proxy: CPU us/call": spread([run.cpu_us for run in empty]),
+        "strict costs": f"{times:.1f} times the empty proxy",
+        "direct: calls/s": spread([run.rate for run in direct]),
     }
 
 
-def bucket(before: dict[str, float], after: dict[str, float], name: str, part: float) -> float:
-    """The upper edge, in ms, of the histogram bucket that a percentile lies in."""
-    counts = {}
+def strict_throughput(at: House, *, keys: int, seconds: float, rounds: int) -> Figures:
+    """Throughput with the rate that must be reached."""
+    return throughput(at, keys=keys, seconds=seconds, rounds=rounds, least=_CALLS_S_LEAST)
+
+
+def half_capacity(at: House, *, capacity: float | None, seconds: float, rounds: int) -> Figures:
+    """Open loop at half of what was reached: latency from when each call was due, and time to bill from the gateway's own histogram."""
+    tally = Tally()
+    if capacity is None:
+        capacity = tally.add(at.run(chat(), connections=64, seconds=seconds)).rate
+    rate = capacity / 2
+    through: list[Run] = []
+    direct: list[Run] = []
+    before = at.metrics()
+    for _ in range(rounds):
+        through.append(tally.add(at.run(chat(), connections=64, seconds=seconds, rate=rate)))
+        direct.append(tally.beside(at.run(chat(), connections=64, seconds=seconds / 2, rate=rate, to="provider"), "direct"))
+    counts = histogram(before, at.metrics(), "farebox_time_to_bill_seconds")
+    return {
+        "calls": tally,
+        "rate/s": round(rate),
+        "latency p50 ms": spread([run.latency_ms["p50"] for run in through], 2),
+        "latency p99 ms": spread([run.latency_ms["p99"] for run in through], 2),
+        "direct: latency p50 ms": spread([run.latency_ms["p50"] for run in direct], 2),
+        "direct: latency p99 ms": spread([run.latency_ms["p99"] for run in direct], 2),
+        "time to bill p50 ms": f"at most {edge_s(counts, 0.5) * 1000:g}",
+        "time to bill p99 ms": _to_bill(counts),
+    }
+
+
+def histogram(before: dict[str, float], after: dict[str, float], name: str) -> dict[float, float]:
+    """Observations between two readings, up to each upper edge in seconds."""
+    counts: dict[float, float] = {}
     for key, value in after.items():
         if key.startswith(f"{name}_bucket"):
-            edge = float(key.partition('le="')[2].partition('"')[0])
-            counts[edge] = value - before.get(key, 0)
+            counts[float(key.partition('le="')[2].partition('"')[0])] = value - before.get(key, 0)
+    return counts
+
+
+def edge_s(counts: dict[float, float], part: float) -> float:
+    """The upper edge of the bucket that a percentile lies in."""
     total = max(counts.values(), default=0)
-    return next((edge * 1000 for edge in sorted(counts) if counts[edge] >= total * part), float("nan"))
+    return next((edge for edge in sorted(counts) if total and counts[edge] >= total * part), float("nan"))
+
+
+def _to_bill(counts: dict[float, float]) -> Goal:
+    edge = edge_s(counts, 0.99)
+    share = counts.get(_TO_BILL_S, 0) / (max(counts.values(), default=0) or 1) * 100
+    return Goal(edge * 1000, f"at most {edge * 1000:g} ({share:.1f} % within {_TO_BILL_S * 1000:g})", edge <= _TO_BILL_S)
 
 
 def one_connection(at: House, *, seconds: float, rounds: int, rate: float = 100, stream: bool = False) -> Figures:
     """What the gateway adds at one connection: runs at the same rate, straight and through it, in turn."""
-    added_p50, added_p99, own = [], [], []
-    field = "first_byte_ms" if stream else "latency_ms"
-    for number in range(rounds):
-        body = chat(f"one-{stream}-{number}", "sim:output=10" if stream else "", stream=stream)
-        direct = at.run(
-            body=chat("direct", "sim:output=10" if stream else "", stream=stream), connections=1, seconds=seconds, rate=rate, direct=True
-        )
-        through = at.run(body=body, connections=1, seconds=seconds, rate=rate)
-        added_p50.append(through[field]["p50"] - direct[field]["p50"])
-        added_p99.append(through[field]["p99"] - direct[field]["p99"])
-        own.append(through[field]["p50"])
-    tidy = lambda values: f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-    return {"rate/s": rate, "added p50 ms": tidy(added_p50), "added p99 ms": tidy(added_p99), "through p50 ms": tidy(own)}
+    tally = Tally()
+    ask = chat("sim:output=10", stream=True) if stream else chat()
+    added: dict[str, list[float]] = {"p50": [], "p99": []}
+    own: list[float] = []
+    timed: Callable[[Run], dict[str, float]] = lambda run: run.first_byte_ms if stream else run.latency_ms
+    for _ in range(rounds):
+        direct = timed(tally.beside(at.run(ask, connections=1, seconds=seconds, rate=rate, to="provider"), "direct"))
+        through = timed(tally.add(at.run(ask, connections=1, seconds=seconds, rate=rate)))
+        for part, values in added.items():
+            values.append(through[part] - direct[part])
+        own.append(through["p50"])
+    return {
+        "calls": tally,
+        "rate/s": round(rate),
+        "added p50 ms": at_most(added["p50"], 1.5, 2),
+        "added p99 ms": at_most(added["p99"], 4, 2),
+        "through p50 ms": spread(own, 2),
+    }
 
 
-def streams(at: House, *, count: int, per_second: int, seconds: int) -> Figures:
+def streams(at: House, *, count: int, per_second: int, seconds: int, rounds: int) -> Figures:
     """Many streams at a fixed pace: does any stall, what does an event cost, what does an open stream weigh?"""
-    at.run(body=chat("warm", "sim:output=5", stream=True), connections=8, seconds=0.5)
-    idle = machine.rss_kb(at.gateway.pid)
+    tally = Tally()
+    tally.add(at.run(chat("sim:output=5", stream=True), connections=8, seconds=0.5))
+    idle_kb = at.gateway.rss_kb()
     events = per_second * seconds
-    words = f"sim:output={events} sim:pace={1000 // per_second}"
-    peak = 0
-    import threading
+    ask = chat(f"sim:output={events} sim:pace={1000 // per_second}", stream=True, max_tokens=events + 10)
+    through: list[Run] = []
+    direct: list[Run] = []
+    with _watched(at) as peak_kb:
+        for _ in range(rounds):
+            through.append(tally.add(at.run(ask, connections=count, seconds=1, total=count)))
+            direct.append(tally.beside(at.run(ask, connections=count, seconds=1, total=count, to="provider"), "direct"))
+    return {
+        "calls": tally,
+        "streams open at once": at_least([run.streaming_peak for run in through], 1000),
+        "events/s each": per_second,
+        "longest silence ms": at_most([max(run.gap_ms["max"] for run in through)], STALL_MS),
+        "direct: longest silence ms": spread([run.gap_ms["max"] for run in direct]),
+        "CPU us/event": at_most([run.cpu_s * 1e6 / (run.events or float("nan")) for run in through], 30, 1),
+        "memory kB per open stream": at_most([(max(peak_kb) - idle_kb) / count], 60, 1),
+    }
 
+
+@contextmanager
+def _watched(at: House) -> Iterator[list[float]]:
+    """The gateway's memory, every 0.2 s."""
     done = threading.Event()
+    seen: list[float] = [0.0]
 
     def watch() -> None:
-        nonlocal peak
         while not done.wait(0.2):
-            peak = max(peak, machine.rss_kb(at.gateway.pid))
+            seen.append(at.gateway.rss_kb())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    body = {**chat("streams", words, stream=True), "max_tokens": events + 10}
-    run = at.run(body=body, connections=count, seconds=1, total=count)
-    done.set()
-    watcher.join()
-    right, wrong = at.matched("streams")
-    return {
-        "streams": count,
-        "events/s each": per_second,
-        "finished with their exact charge": right,
-        "charge differs": wrong,
-        "failed": run["failed"],
-        "events relayed": run["events"],
-        "gateway CPU us/event": round(run["gateway_cpu_s"] / max(run["events"], 1) * 1e6, 1),
-        "longest silence within a stream ms": run["gap_ms"],
-        "memory kB per open stream": round((peak - idle) / count, 1),
-    }
+    try:
+        yield seen
+    finally:
+        done.set()
+        watcher.join()
 
 
-def memory(at: House) -> Figures:
-    """Idle, and with a client that asks for a long stream and reads nothing of it."""
-    idle = machine.rss_kb(at.gateway.pid)
-    host, port = at.url.removeprefix("http://").split(":")
-    import json
-
-    body = json.dumps({**chat("stalled", "sim:output=20000", stream=True), "max_tokens": 20000}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {secret(0)}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    stalled = []
-    for _ in range(20):
-        client = socket.create_connection((host, int(port)))
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.sendall(head.encode() + body)
-        stalled.append(client)
-    time.sleep(3)
-    grown = machine.rss_kb(at.gateway.pid)
+def memory(at: House, *, clients: int = 10) -> Figures:
+    """Idle, and with clients that ask for a stream of tens of megabytes, more than any socket takes, and read nothing of it."""
+    tally = Tally()
+    idle_kb = at.gateway.rss_kb()
+    whole = tally.beside(at.run(_long_answer, connections=1, seconds=1, total=1, to="provider"), "direct")
+    began_ms = time.time_ns() // 1_000_000
+    stalled = [_ask_and_read_nothing(at, _long_answer(_STALLED)) for _ in range(clients)]
+    time.sleep(5)
+    still_open = at.open_at_provider(_STALLED)
+    grown_kb = at.gateway.rss_kb() - idle_kb
     for client in stalled:
         client.close()
-    return {"idle MB": round(idle / 1024, 1), "kB per client that reads nothing": round((grown - idle) / len(stalled), 1)}
-
-
-def flatness(folder: Path, *, few: int, many: int, keys_few: int, keys_many: int, seconds: float, rounds: int) -> Figures:
-    """What a call costs on a ledger of few charges and of many, and with few keys and many: alternated, in gateway CPU per call."""
-    small, big, wide = folder / "few", folder / "many", folder / "wide"
-    for place, keys in ((small, keys_few), (big, keys_few), (wide, keys_many)):
-        place.mkdir()
-        seed(place, wallets=1 if place is not wide else max(keys // 100, 1), keys=keys)
-    fill(big, many)
-    fill(small, few)
-    costs: dict[str, list[float]] = {"few": [], "many": [], "wide": []}
-    with house(small) as one, house(big) as two, house(wide) as three:
-        for _ in range(rounds):
-            for name, at, keys in (("few", one, keys_few), ("many", two, keys_few), ("wide", three, keys_many)):
-                run = at.run(body=chat("flat"), keys=[secret(key) for key in range(keys)], connections=64, seconds=seconds)
-                costs[name].append(run["gateway_cpu_s"] / max(run["ok"], 1) * 1e6)
-        verdicts = [at.verify().ok for at in (one, two, three)]
-    base = statistics.median(costs["few"])
+    tally.right, tally.differs = at.counted(_STALLED, began_ms)
+    if still_open < clients or not tally.right:
+        tally.wrong.append(f"of {clients} streams that nobody reads {still_open} were open, and {tally.right} right")
     return {
-        f"CPU us/call at {few:,} charges, {keys_few} keys": spread(costs["few"]),
-        f"CPU us/call at {many:,} charges": spread(costs["many"]),
-        f"CPU us/call at {keys_many:,} keys": spread(costs["wide"]),
-        "ratio charges": round(statistics.median(costs["many"]) / base, 2),
-        "ratio keys": round(statistics.median(costs["wide"]) / base, 2),
-        "verify": all(verdicts),
+        "calls": tally,
+        "idle MB": at_most([idle_kb / 1024], 100, 1),
+        "kB per client that reads nothing": at_most([grown_kb / clients], STALLED_KB_MOST),
+        "of an answer of kB": round(whole.bytes / 1024),
     }
 
 
-def fill(folder: Path, charges: int) -> None:
-    """Calls in the ledger from before, through its own commands."""
-    from farebox.gateway.identify import hash_of
-    from farebox.ids import new_id
-    from farebox.ledger.commands import Affine, Authorize, Bound, Capture, Result
-    from farebox.store.reading import Reader
-    from farebox.store.sqlite import SqliteStore
+def _long_answer(label: str) -> Figures:
+    more = {"model": _LONG_MODEL, "stream": True, "n": 64, "max_completion_tokens": _LONG_TOKENS}
+    return {name: value for name, value in chat(f"sim:output={_LONG_TOKENS}", **more)(label).items() if name != "max_tokens"}
 
-    store = SqliteStore(folder / "farebox.db", alarm=lambda *names, **facts: print("ALARM", names, facts))
-    store._db.execute("PRAGMA synchronous = OFF")
-    reader = Reader(folder / "farebox.db")
-    policy = reader.policy_by_hash(hash_of(secret(0)))
-    assert policy is not None
-    gate = policy.gate(f"openai/{MODEL}")
-    bound = Bound(Affine(1000, 10), Affine(1000, 10), Affine(100, 1), 1, 100)
-    lines = '[["in_text_uncached",200,150000,30000000],["out_text",5,600000,3000000]]'
-    result = Result(
-        "answered", "exact", 500, 500, 500, 50, MODEL, '{"units":{"in_text_uncached":200,"out_text":5},"prompt_total":200}', lines
-    )
-    for first in range(0, charges, 256):
-        ids = [new_id("hold") for _ in range(min(256, charges - first))]
-        store.decide([(Authorize(i, i, 1, gate, bound, 0, 0, "openai", MODEL, "chat_completions", "bench", 2**60),) for i in ids])
-        store.decide([(Capture(i, result),) for i in ids])
-        if first % 25_600 == 0:
-            store.checkpoint()
-    reader.close()
-    store.close()
+
+def _ask_and_read_nothing(at: House, body: object) -> socket.socket:
+    content = json.dumps(body).encode()
+    host, port = at.url.removeprefix("http://").split(":")
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # before it connects: later it no longer bounds the window
+    client.connect((host, int(port)))
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {secret(0)}\r\ncontent-type: application/json\r\n"
+    client.sendall(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
+    return client

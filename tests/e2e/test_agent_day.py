@@ -1,51 +1,84 @@
-"""A made-up coding agent's day on $10, replayed: with clamping nearly all of the money can be spent, and never more."""
+"""A recorded coding agent's day on $10, replayed: with clamping nearly all of the money can be spent, and never more."""
 
-import json
+import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
 from support.house import House, charged_by_id
 
-RECORDED = json.loads((Path(__file__).parents[2] / "bench" / "agent_day.json").read_text())
+
+def recording() -> Any:
+    """The benchmark's module that rebuilds what the agent sent; the benchmark is no package of the tests."""
+    spec = importlib.util.spec_from_file_location("agent_turns", Path(__file__).parents[2] / "bench" / "agent_turns.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+AGENT = recording()
+TURNS = len(AGENT.TURNS)
 DAY_NANO = 10_000_000_000
 
 
-def body_of(turn: dict[str, int]) -> dict[str, Any]:
-    words = f"sim:output={turn['output_tokens']} sim:cached={turn['cached_tokens']}"
-    text = "edit " * (turn["context_bytes"] // 5)
-    return {
-        "model": RECORDED["model"],
-        "max_tokens": RECORDED["max_tokens"],
-        "stream": True,
-        "messages": [{"role": "user", "content": f"{text} {words}"}],
-    }
+class Played(NamedTuple):
+    served: int
+    ended: int
+    """Streams that ended as the API ends streams."""
+    refusals: list[httpx.Response]
+    first: str
+    """What was refused first, and the share that was spent by then."""
 
 
-async def day(house: House, secret: str, headers: dict[str, str]) -> tuple[list[str], httpx.Response]:
-    """Turn after turn until the money is gone: every stream that was served, and the refusal."""
-    served: list[str] = []
-    sent = {"x-api-key": secret, "anthropic-version": "2023-06-01", **headers}
+async def play(house: House, secret: str, headers: dict[str, str]) -> Played:
+    """Session after session, each until a turn is refused, until not even a first turn is admitted."""
+    bodies = [AGENT.replayed(turn, "day") for turn in range(TURNS)]
+    sent = {"x-api-key": secret, "anthropic-version": "2023-06-01", "content-type": "application/json", **headers}
+    sent["connection"] = "close"  # an agent's calls are apart by what its commands take
+    served = ended = number = 0
+    refusals: list[httpx.Response] = []
+    first = ""
     while True:
-        for turn in RECORDED["turns"]:
-            answer = await house.http.post(f"{house.url}/v1/messages", headers=sent, json=body_of(turn), timeout=60)
-            if answer.status_code != 200:
-                return served, answer
-            served.append(answer.text)
+        answer = await house.http.post(f"{house.url}/v1/messages", headers=sent, content=bodies[number], timeout=60)
+        if answer.status_code == 200:
+            served += 1
+            ended += answer.text.endswith('data: {"type":"message_stop"}\n\n')
+            number = (number + 1) % TURNS
+            continue
+        refusals.append(answer)
+        first = first or f"turn {number + 1} ({len(bodies[number])} bytes) at {spent_percent(house):.2f} %"
+        if not number:
+            return Played(served, ended, refusals, first)
+        number = 0
+
+
+def spent_percent(house: House) -> float:
+    return sum(charge.paid for charge in house.charges()) * 100 / DAY_NANO
+
+
+def test_the_bodies_are_rebuilt_to_the_byte() -> None:
+    """Every turn is as long as the agent's own body was, its context grows by an answer and a result, and its cap is 32,000."""
+    bodies = [AGENT.body(turn) for turn in range(TURNS)]
+    assert [len(AGENT.written(body)) for body in bodies] == [turn["body_bytes"] for turn in AGENT.TURNS]
+    assert [len(body["messages"]) for body in bodies] == list(range(1, 2 * TURNS, 2))
+    assert {body["max_tokens"] for body in bodies} == {32_000}
+    assert TURNS == 40
 
 
 async def test_with_clamping_at_least_98_percent_of_the_day_is_spent(house: House) -> None:
-    """Output caps shrink with the money; the last stream ends as the API ends streams; the bill never exceeds what was held."""
+    """Output caps shrink with the money; every stream ends as the API ends streams; the bill never exceeds what was held."""
     secret = await house.key(await house.account("20.00"), "10.00")
-    served, refusal = await day(house, secret, {"x-farebox-clamp": "1"})
+    played = await play(house, secret, {"x-farebox-clamp": "1"})
     charges = house.charges()
     spent = sum(charge.paid for charge in charges)
+    print(f"with clamping: first refused {played.first}; stranded {100 - spent * 100 / DAY_NANO:.2f} %")
     assert spent >= DAY_NANO * 98 // 100
     assert spent <= DAY_NANO
-    assert len(served) >= len(RECORDED["turns"])
-    assert all(stream.rstrip().endswith('data: {"type":"message_stop"}') for stream in served)
-    assert refusal.status_code == 402
+    assert played.served == played.ended == len(charges) > TURNS
+    assert {refusal.status_code for refusal in played.refusals} == {402}
     held = dict(house.rows("SELECT id, amount FROM holds"))
     billed = {call["id"]: call["nano"] for call in await house.sim_calls()}
     for call_id, charge in charged_by_id(charges).items():
@@ -56,9 +89,10 @@ async def test_with_clamping_at_least_98_percent_of_the_day_is_spent(house: Hous
 async def test_without_clamping_a_named_cap_that_does_not_fit_is_refused(house: House) -> None:
     """The caller named 32,000: it gets them, or a refusal that says what would be affordable."""
     secret = await house.key(await house.account("20.00"), "10.00")
-    _, refusal = await day(house, secret, {})
+    played = await play(house, secret, {})
     spent = sum(charge.paid for charge in house.charges())
-    assert DAY_NANO * 90 // 100 < spent < DAY_NANO
-    assert refusal.headers["x-farebox-reason"] == "exceeds_available"
-    assert refusal.json()["error"]["farebox"]["affordable_max_output_tokens"] < RECORDED["max_tokens"]
-    print(f"stranded without clamping: {100 - spent * 100 / DAY_NANO:.2f} %")
+    print(f"without clamping: first refused {played.first}; stranded {100 - spent * 100 / DAY_NANO:.2f} %")
+    assert DAY_NANO * 90 // 100 < spent < DAY_NANO * 98 // 100
+    for refusal in played.refusals:
+        assert refusal.headers["x-farebox-reason"] == "exceeds_available"
+        assert refusal.json()["error"]["farebox"]["affordable_max_output_tokens"] < 32_000

@@ -10,6 +10,8 @@ import apsw
 import pytest
 
 from farebox.errors import SettingsError
+from farebox.ledger.commands import GrantMoney, OpenAccount
+from farebox.money import NANO_MAX
 from farebox.store import migrate, sqlite
 from farebox.store.sqlite import SqliteStore, connect_reader
 from farebox.store.statements import migrations
@@ -255,3 +257,12 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path: Path, monke
     store = opened(path)
     assert not list(store._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'fine'"))
     store.close()
+
+
+def test_all_the_money_together_may_be_more_than_a_column_holds(desk: Desk) -> None:
+    """Each grant fits; what verify adds up over all of them is told exactly."""
+    for number in range(3):
+        name = f"acc_{number}"
+        desk.one(OpenAccount(f"open {number}", name, own_wallet=True))
+        desk.one(GrantMoney(f"fill {number}", f"grant {number}", name, NANO_MAX - 1))
+    assert verify(desk.path).sums["granted"] == 3 * (NANO_MAX - 1) > 2**63

@@ -56,9 +56,10 @@ def verify(path: Path) -> Verdict:
             wrong = [list(row) for row in db.execute(sql[name])]
             if wrong:
                 findings.append(Finding(meaning, len(wrong), wrong[:_EXAMPLES_MAX]))
-        numbers = next(iter(db.execute(sql["verify_counts"])))
+        counted = next(iter(db.execute(sql["verify_counts"])))
+        halves = [half or 0 for half in next(iter(db.execute(sql["verify_sums"])))]
     finally:
         db.close()
-    counts = dict(zip(_COUNTS, numbers, strict=False))
-    sums = dict(zip(_SUMS, numbers[len(_COUNTS) :], strict=True))
-    return Verdict(not findings, list(INVARIANTS.values()), findings, counts, sums)
+    sums = [(high << 32) + low for high, low in zip(halves[::2], halves[1::2], strict=True)]
+    named = dict(zip(_COUNTS, counted, strict=True)), dict(zip(_SUMS, sums, strict=True))
+    return Verdict(not findings, list(INVARIANTS.values()), findings, *named)

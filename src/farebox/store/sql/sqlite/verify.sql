@@ -106,6 +106,11 @@ WHERE h.root <> a.root OR w.root IS NOT h.root;
 -- How much was looked at.
 SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM keys), (SELECT count(*) FROM grants), (SELECT count(*) FROM transfers),
        (SELECT count(*) FROM holds), (SELECT count(*) FROM holds WHERE state = 'open'), (SELECT count(*) FROM charges),
-       (SELECT count(*) FROM windows), (SELECT coalesce(sum(amount), 0) FROM grants), (SELECT coalesce(sum(spent), 0) FROM grants),
-       (SELECT coalesce(sum(held), 0) FROM grants), (SELECT coalesce(sum(expired), 0) FROM grants),
-       (SELECT coalesce(sum(written_off), 0) FROM charges);
+       (SELECT count(*) FROM windows);
+
+-- name: verify_sums
+-- How much money, over all wallets. In two halves each, because together it can be more than a column holds.
+SELECT sum(amount >> 32), sum(amount & 4294967295), sum(spent >> 32), sum(spent & 4294967295),
+       sum(held >> 32), sum(held & 4294967295), sum(expired >> 32), sum(expired & 4294967295),
+       (SELECT sum(written_off >> 32) FROM charges), (SELECT sum(written_off & 4294967295) FROM charges)
+FROM grants;
