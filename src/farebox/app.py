@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from farebox import __version__, logs, metrics
-from farebox.clock import US_PER_S, Clock, wall_clock
+from farebox.clock import US_PER_S, Clock, steady_clock, wall_clock
 from farebox.control.admin_keys import ensure_admin_key
 from farebox.control.context import Context
 from farebox.gateway import told
@@ -54,7 +54,7 @@ def open_ledger(settings: Settings, *, clock: Clock = wall_clock, vfs: str | Non
         metrics.batch_size.observe(size)
         metrics.commit_seconds.observe(round(seconds * US_PER_S))
 
-    return Batcher(SqliteStore(settings.store_path, clock=clock, alarm=told.alarm, vfs=vfs), observe=observe)
+    return Batcher(SqliteStore(settings.store_path, clock=clock, steady=steady_clock if clock is wall_clock else None, alarm=told.alarm, vfs=vfs), observe=observe)
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
@@ -181,6 +181,7 @@ class Running:
             quoter=self.quoter,
             forwarder=forwarder,
             calls=calls,
+            flights=self.flights,
             catalogue=self.catalogue,
             clock=clock,
         )

@@ -18,6 +18,11 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000
 
 
+def steady_clock() -> int:
+    """Microseconds that pass, whatever is done to this machine's clock; since when is not said."""
+    return time.monotonic_ns() // 1_000
+
+
 def to_rfc3339(at_us: int) -> str:
     """`2026-11-21T09:30:00.123456Z`, with the fraction left out when it is zero."""
     seconds, micros = divmod(at_us, US_PER_S)

@@ -23,7 +23,7 @@ from farebox.store.sqlite import SqliteStore, connect_reader
 from farebox.store.verify import verify
 
 SOAK = os.environ.get("FAREBOX_SOAK") == "1"
-ROUNDS = {"synced": 100, "unsynced": 100} if SOAK else {"synced": 12, "unsynced": 8}
+ROUNDS = {"synced": 100, "unsynced": 100} if SOAK else {"synced": 20, "unsynced": 20}
 CLIENTS = 24
 SECRET = "fbx_crash"
 _SCRIPT = Path(__file__).parents[1] / "support" / "gateway_process.py"

@@ -148,3 +148,21 @@ async def test_a_task_of_a_client_that_is_cancelled_leaves_nothing(house: House)
     charges = await house.agree()
     assert all(charge.completeness == "exact" for charge in charges)
     assert house.books()["held"] == 0
+
+
+async def test_counting_tokens_takes_a_place_among_the_calls_on_their_way(tmp_path: Path) -> None:
+    """It holds a connection to a provider like any call: bounded with them, and refused once the gateway is going down."""
+    async with open_house(tmp_path, {"limits": {"calls_in_flight_max": 1}}) as house:
+        secret = await house.customer()
+        headers = {"x-api-key": secret, "anthropic-version": "2023-06-01"}
+        url = f"{house.url}/v1/messages/count_tokens"
+        body = body_of("anthropic", "hi")
+        assert (await house.http.post(url, headers=headers, content=body)).status_code == 200
+        slow = asyncio.ensure_future(house.chat(secret, "hi sim:output=1000 sim:delay=60000", **_CALL))
+        await until(lambda: len(house.running.flights) == 1)
+        refused = await house.http.post(url, headers=headers, content=body)
+        assert (refused.status_code, refused.headers["x-farebox-reason"]) == (503, "busy")
+        await house.running.flights.close(0)
+        await slow
+        refused = await house.http.post(url, headers=headers, content=body)
+        assert (refused.status_code, refused.headers["x-farebox-reason"]) == (503, "draining")

@@ -202,3 +202,48 @@ async def test_a_provider_cannot_tell_clients_to_try_again(tmp_path: Path, said:
         answer = await house.chat(await house.customer())
         assert answer.status_code == 529
         assert ("x-should-retry" in answer.headers) is passes
+
+
+_FINAL = {
+    "openai": (
+        b'data: {"id":"c","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}\n\n'
+        b'data: {"id":"c","model":"gpt-4o-mini","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        b'data: {"id":"c","model":"gpt-4o-mini","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":900,"total_tokens":907}}\n\n'
+    ),
+    "anthropic": (
+        b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"claude-sonnet-5-5","content":[],'
+        b'"usage":{"input_tokens":7,"output_tokens":1}}}\n\n'
+        b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":900}}\n\n'
+    ),
+}
+"""Streams up to and with their final report, but without the event that ends them."""
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+async def test_a_final_report_counts_though_the_stream_breaks_after_it(tmp_path: Path, dialect: str) -> None:
+    """The provider has said what it bills; the client is told that the end is missing, and is charged that, not a guess."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    said = _FINAL[dialect]
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.send(head + b"%x\r\n%b\r\n" % (len(said), said))
+        await peer.writer.drain()
+        peer.writer.close()
+
+    async with _provider(tmp_path, script) as house:
+        secret = await house.customer("50.00", None)
+        ask = {"model": "gpt-4o-mini" if dialect == "openai" else "claude-sonnet-5-5", "max_tokens": 4000, "stream": True}
+        path = "chat/completions" if dialect == "openai" else "messages"
+        answer = await house.http.post(
+            f"{house.url}/v1/{path}",
+            headers={"x-api-key": secret, "anthropic-version": "2023-06-01"}
+            if dialect == "anthropic"
+            else {"authorization": f"Bearer {secret}"},
+            json={**ask, "messages": [{"role": "user", "content": "hi"}]},
+        )
+        assert b"error" in answer.content
+        await house.settled()
+        (charge,) = house.charges()
+        assert (charge.outcome, charge.completeness) == ("cut_short", "exact")
+        assert json.loads(charge.usage)["units"] == {"in_text_uncached": 7, "out_text": 900}

@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from farebox.clock import US_PER_DAY, US_PER_MINUTE, US_PER_S
 from farebox.errors import SettingsError
 from farebox.ledger.commands import GrantMoney, OpenAccount
 from farebox.money import NANO_MAX
@@ -266,3 +267,19 @@ def test_all_the_money_together_may_be_more_than_a_column_holds(desk: Desk) -> N
         desk.one(OpenAccount(f"open {number}", name, own_wallet=True))
         desk.one(GrantMoney(f"fill {number}", f"grant {number}", name, NANO_MAX - 1))
     assert verify(desk.path).sums["granted"] == 3 * (NANO_MAX - 1) > 2**63
+
+
+def test_a_clock_that_is_set_ahead_is_told(tmp_path: Path) -> None:
+    """More time went by on the wall than passed: windows would renew early. Time that really passed is no jump, however long."""
+    wall = steady = 1_000_000 * US_PER_S
+    alarms: list[str] = []
+    store = SqliteStore(tmp_path / "farebox.db", clock=lambda: wall, steady=lambda: steady, alarm=lambda name, **_: alarms.append(name))
+    store.decide([(OpenAccount("one", "acc_1", own_wallet=True),)])
+    wall += US_PER_DAY
+    steady += US_PER_DAY
+    store.decide([(OpenAccount("two", "acc_2", own_wallet=True),)])
+    assert not alarms
+    wall += 2 * US_PER_MINUTE
+    store.decide([(OpenAccount("three", "acc_3", own_wallet=True),)])
+    assert alarms == ["clock_went_ahead"]
+    store.close()

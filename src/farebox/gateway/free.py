@@ -14,6 +14,7 @@ from farebox.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, Upstr
 from farebox.gateway import forward
 from farebox.gateway.call import Calls, Shelf
 from farebox.gateway.exchange import Exchange
+from farebox.gateway.flights import Flights
 from farebox.gateway.forward import Forwarder
 from farebox.gateway.identify import Keyring, refusal_of
 from farebox.gateway.quote import Quoter, allowed
@@ -31,13 +32,23 @@ class Free:
     """Serves the routes without a charge."""
 
     def __init__(
-        self, *, keyring: Keyring, shelf: Shelf, quoter: Quoter, forwarder: Forwarder, calls: Calls, catalogue: Catalogue, clock: Clock
+        self,
+        *,
+        keyring: Keyring,
+        shelf: Shelf,
+        quoter: Quoter,
+        forwarder: Forwarder,
+        calls: Calls,
+        flights: Flights,
+        catalogue: Catalogue,
+        clock: Clock,
     ) -> None:
         self._keyring = keyring
         self._shelf = shelf
         self._quoter = quoter
         self._forwarder = forwarder
         self._calls = calls
+        self._flights = flights
         self._catalogue = catalogue
         self._clock = clock
 
@@ -50,7 +61,11 @@ class Free:
         if refusal is not None:
             raise refusal
         if route.name == "count_tokens":
-            return await self._count(exchange, route, policy)
+            flight = self._flights.begin(exchange, policy.key.id)  # it holds a connection to a provider as long as a call would
+            try:
+                return await self._count(exchange, route, policy)
+            finally:
+                self._flights.end(flight)
         dialect = DIALECTS[route.dialect]
         if route.name == "model":
             return await exchange.answer(200, _JSON, dialect.model(self._entry(policy, route.dialect, route.argument)))

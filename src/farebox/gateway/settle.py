@@ -137,7 +137,7 @@ def result_of(attempt: Attempt) -> Result | None:
     if attempt.outcome == "not_billed":
         return None
     flags = [*attempt.flags, *(report.flags if report is not None else ())]
-    usage = report.usage if report is not None and report.finished else None
+    usage = report.usage if report is not None and (report.finished or plan.ask.stream) else None
     if usage is not None and _tokens(usage) > limits.absurd_usage_factor * max(_tokens_bound(attempt), 1):
         flags.append("absurd_usage")
         usage = None

@@ -45,9 +45,14 @@ def connect_reader(path: Path) -> apsw.Connection:
 class SqliteStore:
     """One file, one writer. `decide` takes entries (commands that belong together, in order) and answers each, after the commit."""
 
-    def __init__(self, path: Path, *, clock: Clock = wall_clock, alarm: Alarm, vfs: str | None = None) -> None:
+    def __init__(
+        self, path: Path, *, clock: Clock = wall_clock, steady: Clock | None = None, alarm: Alarm, vfs: str | None = None
+    ) -> None:
+        """`steady` tells how much time really passed between two batches; without it only a clock that goes back is noticed."""
         self.path = path
         self._clock = clock
+        self._steady = steady
+        self._seen = (clock(), steady()) if steady is not None else (0, 0)
         self._alarm = alarm
         self._lock = _lock(path)
         try:
@@ -177,6 +182,11 @@ class SqliteStore:
         wall = self._clock()
         if wall < self._last - _CLOCK_JUMP_US:
             self._alarm("clock_went_back", by_us=self._last - wall)
+        if self._steady is not None:
+            seen, self._seen = self._seen, (wall, self._steady())
+            ahead = (wall - seen[0]) - (self._seen[1] - seen[1])
+            if ahead > _CLOCK_JUMP_US:
+                self._alarm("clock_went_ahead", by_us=ahead)
         self._last = max(self._last, wall)
         return self._last
 

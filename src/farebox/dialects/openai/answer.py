@@ -166,10 +166,10 @@ class ChatMeter(HoldingMeter):
         return data == _DONE or super().complete(data)
 
     def report(self) -> Report:
-        """What is known now."""
+        """What is known now. A usage is final once every choice has finished: some hosts send counts so far with each piece."""
         flags = list(self.flags)
         usage = None
-        if self._raw_usage:
+        if self._raw_usage and (self.finished or self._all_choices_finished()):
             found = self._seen.usage(self._raw_usage, self._ask)
             if isinstance(found, str):
                 flags.append(found)
