@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     pricing: Pricing = Pricing()
     log: Log = Log()
-    admin_key: SecretStr | None = None
+    admin_key: SecretStr | None = Field(None, description="The first admin key, at least 16 characters.")
 
     @property
     def store_path(self) -> Path:

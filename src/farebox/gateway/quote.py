@@ -20,7 +20,7 @@ from farebox.providers.catalogue import HOME, Catalogue, Provider
 from farebox.store.reading import Books
 
 _SHOWN_MAX = 20
-_TERMS_MAX = 20_000
+_TERMS_MAX = 100_000
 _NO_RUN = Caller()
 
 
