@@ -54,7 +54,10 @@ def open_ledger(settings: Settings, *, clock: Clock = wall_clock, vfs: str | Non
         metrics.batch_size.observe(size)
         metrics.commit_seconds.observe(round(seconds * US_PER_S))
 
-    return Batcher(SqliteStore(settings.store_path, clock=clock, steady=steady_clock if clock is wall_clock else None, alarm=told.alarm, vfs=vfs), observe=observe)
+    return Batcher(
+        SqliteStore(settings.store_path, clock=clock, steady=steady_clock if clock is wall_clock else None, alarm=told.alarm, vfs=vfs),
+        observe=observe,
+    )
 
 
 def catalogue_of(settings: Settings) -> Catalogue:

@@ -47,12 +47,12 @@ def authorize(state: State, command: Authorize, now: int) -> Decision:
     refusal = stale(state, command.gate) or _key_refusal(command.gate, now) or _repeat(state, command)
     if refusal is not None:
         return refusal, []
-    found = list(rooms.rooms_of(state, command.gate, now))
+    found = rooms.rooms_of(state, command.gate, now)
     units = rooms.fit(command, found)
     if isinstance(units, Refused):
         return units, []
     hold = _hold(state, command, units, now)
-    least = min(room.room for room in found if room.measure == "price") - hold.amount
+    least = min([room.room for room in found if room.measure == "price"]) - hold.amount
     deltas: list[Delta] = [HoldOpened(hold), *_grants_held(hold.legs)]
     deltas.append(WindowsChanged(hold.windows, held=hold.bounds))
     if command.idempotency is not None:
@@ -65,8 +65,9 @@ def stale(state: State, gate: Gate) -> Requote | None:
     """What a call was planned with and is no longer so."""
     if state.revs.get(gate.key.id) != gate.key.rev:
         return Requote("key")
-    if any(state.revs.get(account.id) != account.rev for account in gate.path):
-        return Requote("account")
+    for account in gate.path:
+        if state.revs.get(account.id) != account.rev:
+            return Requote("account")
     if state.book_version != gate.book_version:
         return Requote("prices")
     return None

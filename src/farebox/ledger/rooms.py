@@ -36,9 +36,12 @@ def refs_of(gate: Gate, now: int) -> tuple[WindowRef, ...]:
 
 
 def wallet_room(state: State, wallet: str, now: int) -> Room:
-    grants = state.drawable(wallet)
-    effective = [grant for grant in grants if grant.is_effective(now)]
-    return Room(wallet, "price", sum(grant.free for grant in effective), sum(grant.held for grant in effective))
+    free = held = 0
+    for grant in state.drawable(wallet):
+        if grant.effective_at <= now and (grant.expires_at is None or now < grant.expires_at):
+            free += grant.amount - grant.spent - grant.held - grant.expired
+            held += grant.held
+    return Room(wallet, "price", free, held)
 
 
 def cap_room(state: State, cap: Budget, now: int) -> Room:
@@ -58,12 +61,9 @@ def cap_room(state: State, cap: Budget, now: int) -> Room:
     return Room(counter.scope, measure, cap.limit - spent - held, held, counter.window, None if lasts else renews, cap.rate)
 
 
-def rooms_of(state: State, gate: Gate, now: int) -> Iterator[Room]:
+def rooms_of(state: State, gate: Gate, now: int) -> list[Room]:
     """The wallet first, then every hard cap."""
-    yield wallet_room(state, gate.wallet, now)
-    for cap in gate.caps:
-        if cap.hard:
-            yield cap_room(state, cap, now)
+    return [wallet_room(state, gate.wallet, now), *[cap_room(state, cap, now) for cap in gate.caps if cap.hard]]
 
 
 def rooms_to_grow(state: State, gate: Gate, hold: Hold, now: int) -> Iterator[Room]:
@@ -82,17 +82,18 @@ def rooms_to_grow(state: State, gate: Gate, hold: Hold, now: int) -> Iterator[Ro
 def fit(command: Authorize, rooms: list[Room]) -> int | Refused:
     """The output units to hold for (as many as fit, up to what was asked), or why not even the fewest do (ledger.md §4, the order)."""
     bound = command.bound
+    units = bound.units_max
     for room in rooms:
-        if room.rate and bound.measure(room.measure).at(bound.units_min) > room.room:
+        measured = bound.measure(room.measure)
+        if room.rate and measured.at(bound.units_min) > room.room:
             return Refused("rate_limited", scope=room.scope, measure=room.measure, window=room.rate, renews_at=room.renews_at)
+        units = measured.most(room.room, units)
     ceiling = command.ceiling
-    if ceiling is not None and bound.price.at(bound.units_min) > ceiling:
-        return Refused("exceeds_max_cost", needed=bound.price.at(bound.units_min), available=ceiling)
-    money = [room for room in rooms if not room.rate]
-    units = min(bound.measure(room.measure).most(room.room, bound.units_max) for room in rooms)
     if ceiling is not None:
-        units = min(units, bound.price.most(ceiling, bound.units_max))
-    return units if units >= bound.units_min else _refuse(bound, money)
+        if bound.price.at(bound.units_min) > ceiling:
+            return Refused("exceeds_max_cost", needed=bound.price.at(bound.units_min), available=ceiling)
+        units = bound.price.most(ceiling, units)
+    return units if units >= bound.units_min else _refuse(bound, [room for room in rooms if not room.rate])
 
 
 def _refuse(bound: Bound, rooms: list[Room]) -> Refused:

@@ -30,6 +30,7 @@ from farebox.ledger.deltas import (
     WindowsChanged,
 )
 from farebox.ledger.model import (
+    NOTHING,
     Account,
     Amounts,
     Budget,
@@ -163,24 +164,23 @@ class State:
             grant.expired += delta.expired
 
     def change_windows(self, delta: WindowsChanged) -> None:
+        held, spent = delta.held, delta.spent
         for ref in delta.refs:
             window = self.windows.get(ref)
             if window is None:
                 if not self.complete and ref[0] not in self.rings:
                     continue  # nothing that this state was read for looks at it; its delta alone changes the row
                 window = self.add_window(Window(*ref))
-            self._add(window, delta.held, delta.spent)
-
-    @staticmethod
-    def _add(window: Window, held: Amounts, spent: Amounts) -> None:
-        window.price_held += held.price
-        window.cost_held += held.cost
-        window.tokens_held += held.tokens
-        window.requests_held += held.requests
-        window.price_spent += spent.price
-        window.cost_spent += spent.cost
-        window.tokens_spent += spent.tokens
-        window.requests_spent += spent.requests
+            if held is not NOTHING:
+                window.price_held += held.price
+                window.cost_held += held.cost
+                window.tokens_held += held.tokens
+                window.requests_held += held.requests
+            if spent is not NOTHING:
+                window.price_spent += spent.price
+                window.cost_spent += spent.cost
+                window.tokens_spent += spent.tokens
+                window.requests_spent += spent.requests
 
     def open_hold(self, delta: HoldOpened) -> None:
         self.holds[delta.hold.id] = delta.hold

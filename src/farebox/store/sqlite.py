@@ -46,9 +46,7 @@ def connect_reader(path: Path) -> apsw.Connection:
 class SqliteStore:
     """One file, one writer. `decide` takes entries (commands that belong together, in order) and answers each, after the commit."""
 
-    def __init__(
-        self, path: Path, *, clock: Clock = wall_clock, steady: Clock | None = None, alarm: Alarm, vfs: str | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, clock: Clock = wall_clock, steady: Clock | None = None, alarm: Alarm, vfs: str | None = None) -> None:
         """`steady` tells how much time really passed between two batches; without it only a clock that goes back is noticed."""
         self.path = path
         self._clock = clock
