@@ -11,6 +11,7 @@ US_PER_HOUR = 60 * US_PER_MINUTE
 US_PER_DAY = 24 * US_PER_HOUR
 
 Clock = Callable[[], int]
+_PASSING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def wall_clock() -> int:
@@ -19,8 +20,10 @@ def wall_clock() -> int:
 
 
 def steady_clock() -> int:
-    """Microseconds that pass, whatever is done to this machine's clock; since when is not said."""
-    return time.monotonic_ns() // 1_000
+    """Microseconds that pass, whatever is done to this machine's clock, and (where the system counts it) while it sleeps; since when is
+    not said.
+    """
+    return time.clock_gettime_ns(_PASSING) // 1_000
 
 
 def to_rfc3339(at_us: int) -> str:

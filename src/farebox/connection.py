@@ -36,8 +36,6 @@ class Cycle(RequestResponseCycle):
             raise RuntimeError(f"{kind!r} is not what comes next in this answer")
 
     def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.response_started = True
-        self.waiting_for_100_continue = False
         parts = [STATUS_LINE[status]]
         for name, value in (*self.default_headers, *headers):
             if name == b"content-length":
@@ -58,6 +56,8 @@ class Cycle(RequestResponseCycle):
         head = b"".join(parts)
         if head.count(b"\n") != lines + 1 or head.count(b"\r") != lines + 1 or b"\0" in head:
             raise RuntimeError("a header holds the end of a line")
+        self.response_started = True
+        self.waiting_for_100_continue = False
         if self.expected_content_length and self.scope["method"] != "HEAD":
             self._head = head
         else:
@@ -113,6 +113,8 @@ class PatientProtocol(HttpToolsProtocol):
             self._timed = "past"  # the time of another request, or of the silence before this one
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._awaited == "body":
+            return  # a trailer: whoever has read the head has decided by it
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
@@ -161,6 +163,10 @@ class PatientProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
             return
+        self._rest_now()
+
+    def _rest_now(self) -> None:
+        """From now on there is silence."""
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
@@ -182,6 +188,8 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._awaited = ""
         super().on_message_complete()
+        if self.cycle.response_complete and self.timeout_keep_alive_task is None:  # it was answered before it was whole
+            self._rest_now()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

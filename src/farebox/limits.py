@@ -46,6 +46,7 @@ upstream_connections_per_origin_max = 1000
 
 # --- a call in flight ------------------------------------------------------------------------------------------------------------
 calls_in_flight_max = 4000
+count_tokens_s_max = 60
 drain_s_max = 600
 drains_max = 500
 drains_per_key_max = 64

@@ -31,7 +31,7 @@ class Counts(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         name, help_text, labels, scale = self._named
         family = CounterMetricFamily(name, help_text, labels=labels)
-        for values, total in list(self._values.items()):
+        for values, total in self._values.copy().items():
             family.add_metric(values, total / scale)
         yield family
 

@@ -12,6 +12,7 @@ from e2e.wire import PATHS, body_of, dial, request
 from farebox.ledger.model import Charge
 from farebox.money import format_usd, parse_usd
 from support.house import House, open_house, until
+from upstream.scripted import Peer, serving
 
 _CALL: dict[str, Any] = {"max_completion_tokens": 1000}
 
@@ -165,4 +166,24 @@ async def test_counting_tokens_takes_a_place_among_the_calls_on_their_way(tmp_pa
         await house.running.flights.close(0)
         await slow
         refused = await house.http.post(url, headers=headers, content=body)
+        assert (refused.status_code, refused.headers["x-farebox-reason"]) == (503, "draining")
+
+
+async def test_a_count_on_its_way_is_given_up_when_the_gateway_goes_down(tmp_path: Path) -> None:
+    """In the dialect's words, as soon as patience ends; a provider that does not answer does not keep the gateway alive."""
+    asked = asyncio.Event()
+
+    async def silent(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await peer.gone()
+
+    async with serving(silent) as provider, open_house(tmp_path, sim_url=f"http://127.0.0.1:{provider.origin.port}") as house:
+        secret = await house.customer()
+        headers = {"x-api-key": secret, "anthropic-version": "2023-06-01"}
+        url = f"{house.url}/v1/messages/count_tokens"
+        counting = asyncio.ensure_future(house.http.post(url, headers=headers, content=body_of("anthropic", "hi")))
+        await asked.wait()
+        await house.running.flights.close(0)
+        refused = await counting
         assert (refused.status_code, refused.headers["x-farebox-reason"]) == (503, "draining")

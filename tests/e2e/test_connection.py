@@ -109,6 +109,31 @@ async def test_a_body_of_another_length_than_announced_closes_the_connection(len
     assert said.count(b"HTTP/1.1 200") <= 1
 
 
+@pytest.mark.parametrize("at_once", [True, False], ids=["at_once", "later"])
+async def test_what_follows_a_body_is_no_header(at_once: bool) -> None:
+    """A trailer comes after a request was judged by its headers: it is not one of them, whenever it arrives."""
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+        seen.extend(name for name, _ in scope["headers"])
+        await _answering(b"", length=0)(scope, _at_once, send)
+
+    head, tail = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n", b"0\r\nx-late: 1\r\n\r\n"
+    async with _serving(app) as connect:
+        reader, writer = await connect()
+        writer.write(head + tail if at_once else head)
+        if not at_once:
+            await writer.drain()
+            await asyncio.sleep(0)
+            writer.write(tail)
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert seen == [b"host", b"transfer-encoding"]
+
+
 async def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
     """Three at once on one connection, the first the slowest."""
     seen: list[str] = []
@@ -157,6 +182,26 @@ async def test_a_silent_connection_is_closed_after_its_last_answer() -> None:
                 assert await reader.readuntil(b"ok")
             assert await reader.read() == b"", "closed by the server, without another word"
         writer.close()
+
+
+async def test_silence_counts_from_the_end_of_a_request_that_was_answered_early() -> None:
+    """The timer looked while the rest of its body was still to come; it looks again when that is there."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await _answering(b"ok", length=2)(scope, _at_once, send)
+
+    async with _serving(app, keep_alive_s=0.2) as connect:
+        reader, writer = await connect()
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nab")
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"ok")
+            asyncio.get_running_loop().call_later(0.5, writer.write, b"cd")  # after the timer has fired
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def _at_once() -> Any:
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def test_a_request_that_takes_longer_than_silence_may_last_is_answered() -> None:

@@ -247,3 +247,59 @@ async def test_a_final_report_counts_though_the_stream_breaks_after_it(tmp_path:
         (charge,) = house.charges()
         assert (charge.outcome, charge.completeness) == ("cut_short", "exact")
         assert json.loads(charge.usage)["units"] == {"in_text_uncached": 7, "out_text": 900}
+
+
+_SO_FAR = {
+    "openai_before_the_end": (
+        b'data: {"id":"c","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}],'
+        b'"usage":{"prompt_tokens":7,"completion_tokens":1,"total_tokens":8}}\n\n'
+        b'data: {"id":"c","model":"gpt-4o-mini","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    ),
+    "openai_output_after_it": (
+        b'data: {"id":"c","model":"gpt-4o-mini","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],'
+        b'"usage":{"prompt_tokens":7,"completion_tokens":1,"total_tokens":8}}\n\n'
+        b'data: {"id":"c","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}\n\n'
+    ),
+    "anthropic_before_the_end": (
+        b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"claude-sonnet-5-5","content":[],'
+        b'"usage":{"input_tokens":7,"output_tokens":1}}}\n\n'
+        b'event: message_delta\ndata: {"type":"message_delta","delta":{},"usage":{"output_tokens":5}}\n\n'
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%b"}}\n\n'
+        b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\n'
+    ),
+}
+"""Streams with a count so far, 2,000 bytes of output, and a finish, then nothing."""
+
+
+@pytest.mark.parametrize("name", list(_SO_FAR))
+async def test_a_count_so_far_is_no_report(tmp_path: Path, name: str) -> None:
+    """Some hosts count in every piece. When the stream breaks, what was delivered is more than what such a count says."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    said = _SO_FAR[name] % (b"x" * 2000)
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.send(head + b"%x\r\n%b\r\n" % (len(said), said))
+        await peer.writer.drain()
+        peer.writer.close()
+
+    async with _provider(tmp_path, script) as house:
+        secret = await house.customer("50.00", None)
+        openai = name.startswith("openai")
+        ask = {"model": "gpt-4o-mini" if openai else "claude-sonnet-5-5", "max_tokens": 4000, "stream": True}
+        await house.http.post(
+            f"{house.url}/v1/{'chat/completions' if openai else 'messages'}",
+            headers={"authorization": f"Bearer {secret}", "anthropic-version": "2023-06-01"},
+            json={**ask, "messages": [{"role": "user", "content": "hi"}]},
+        )
+        await house.settled()
+        (charge,) = house.charges()
+        assert charge.completeness == ("estimated" if openai else "unknown")
+        assert openai is False or json.loads(charge.usage)["units"]["out_text"] == 2000
+
+
+async def test_an_answer_of_no_known_status_is_a_bad_one(tmp_path: Path) -> None:
+    """HTTP knows none from 600 on: it cannot be passed on, and what it means for the bill is not known."""
+    async with _provider(tmp_path, _says(_http(_BODY, _JSON, status=b"777 Odd"))) as house:
+        answer = await house.chat(await house.customer())
+        assert (answer.status_code, answer.headers["x-farebox-reason"]) == (502, "upstream_bad_response")

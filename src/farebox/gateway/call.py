@@ -96,7 +96,7 @@ class Calls:
         call_holder.append(call)
         flight = self._flights.begin(exchange, policy.key.id)
         try:
-            body = await self._read_in_time(exchange, flight)
+            body = await self.read_in_time(exchange, flight)
             ask = self._ask(exchange, route, body)
             if ask.unknown_fields:
                 told.unknown(ask)
@@ -115,7 +115,7 @@ class Calls:
         finally:
             self._flights.end(flight)
 
-    async def _read_in_time(self, exchange: Exchange, flight: Flight) -> bytes:
+    async def read_in_time(self, exchange: Exchange, flight: Flight) -> bytes:
         """The request body; the look-around of flights.py cancels the wait for one that does not come."""
         try:
             return await self.read(exchange)

@@ -41,7 +41,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["raw_path"].decode("latin-1")
         self.query: bytes = scope["query_string"]
-        self.headers: Headers = scope["headers"]
+        self.headers: Headers = list(scope["headers"])
         """Names are in lower case: ASGI says so."""
         self.named: dict[bytes, bytes] = dict(self.headers[::-1])
         """The first value of each header, by its name in lower case; all values of a repeated list header, because all of them go upstream."""

@@ -41,13 +41,13 @@ class Forwarder:
         for provider in catalogue.providers.values():
             self._places[provider.name] = Origin.from_url(provider.base_url, proxy=provider.proxy, ca_file=provider.ca_file)
 
-    async def send(self, provider: Provider, route: Route, exchange: Exchange, body: bytes) -> Answer:
-        """The provider's answer, once its head is there. Raises UpstreamFailed."""
+    async def send(self, provider: Provider, route: Route, exchange: Exchange, body: bytes, *, first_byte_s: float | None = None) -> Answer:
+        """The provider's answer, once its head is there. Raises UpstreamFailed; after `first_byte_s` without one, if that is given."""
         origin, base = self._places[provider.name]
         target = (base + route.upstream_path).encode()
         if exchange.query in _QUERY:
             target += b"?" + exchange.query
-        return await self._upstream.send(origin, b"POST", target, request_headers(exchange, provider), body)
+        return await self._upstream.send(origin, b"POST", target, request_headers(exchange, provider), body, first_byte_s=first_byte_s)
 
 
 def request_headers(exchange: Exchange, provider: Provider) -> Headers:

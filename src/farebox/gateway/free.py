@@ -10,15 +10,15 @@ from farebox.dialects import DIALECTS
 from farebox.dialects.base import ModelEntry
 from farebox.dialects.credentials import find_key
 from farebox.dialects.routes import Route
-from farebox.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, UpstreamAccount, UpstreamBadResponse
+from farebox.errors import Draining, InvalidRequest, ModelNotAllowed, ModelNotFound, UpstreamAccount, UpstreamBadResponse
 from farebox.gateway import forward
 from farebox.gateway.call import Calls, Shelf
 from farebox.gateway.exchange import Exchange
-from farebox.gateway.flights import Flights
+from farebox.gateway.flights import Flight, Flights
 from farebox.gateway.forward import Forwarder
 from farebox.gateway.identify import Keyring, refusal_of
 from farebox.gateway.quote import Quoter, allowed
-from farebox.gateway.upstream import UpstreamFailed
+from farebox.gateway.upstream import Answer, UpstreamFailed
 from farebox.ids import new_id
 from farebox.ledger.plan import Policy
 from farebox.pricing.rows import ModelRow
@@ -63,7 +63,7 @@ class Free:
         if route.name == "count_tokens":
             flight = self._flights.begin(exchange, policy.key.id)  # it holds a connection to a provider as long as a call would
             try:
-                return await self._count(exchange, route, policy)
+                return await self._count(exchange, route, policy, flight)
             finally:
                 self._flights.end(flight)
         dialect = DIALECTS[route.dialect]
@@ -97,22 +97,20 @@ class Free:
         allowed(policy.key, f"{provider.name}/{model}", name)
         return ModelEntry(name, provider.name, name, 0, row.context_tokens_max, row.output_tokens_max)
 
-    async def _count(self, exchange: Exchange, route: Route, policy: Policy) -> None:
+    async def _count(self, exchange: Exchange, route: Route, policy: Policy, flight: Flight) -> None:
         """Passed on to the provider, which counts for nothing."""
-        try:
-            async with asyncio.timeout(limits.request_body_s_max):
-                body = await self._calls.read(exchange)
-        except TimeoutError:
-            raise InvalidRequest(problem=f"The request body did not arrive within {limits.request_body_s_max} s.") from None
+        body = await self._calls.read_in_time(exchange, flight)
         dialect = DIALECTS[route.dialect]
         ask = dialect.ask(route.name, body, exchange.named)
         provider, model = self._quoter.resolve(route.dialect, ask.model, self._shelf.books())
         allowed(policy.key, f"{provider.name}/{model}", ask.model)
         sent = dialect.rewrite(ask, body, model=None if model == ask.model else model, output_cap=None)
         try:
-            answer = await self._forwarder.send(provider, route, exchange, sent)
+            answer = await self._send(exchange, route, provider, sent, flight)
             reply = forward.readable(answer, await answer.read_all(limits.error_body_bytes_max))
         except UpstreamFailed as failure:
+            if flight.is_cut():
+                raise Draining(retry_after_s=1) from failure
             raise forward.refusal_of(failure, provider.name, costs=False) from failure
         if reply is None:
             raise UpstreamBadResponse(provider=provider.name, problem="its answer cannot be read", charged="Nothing was charged.")
@@ -120,6 +118,19 @@ class Free:
             raise UpstreamAccount(provider=provider.name)
         headers = [*forward.answer_headers(answer), (b"x-farebox-request-id", new_id("req").encode())]
         await exchange.answer(answer.status, headers, reply)
+
+    async def _send(self, exchange: Exchange, route: Route, provider: Provider, body: bytes, flight: Flight) -> Answer:
+        """The provider's answer, once its head is there. Raises UpstreamFailed, and Draining when flights.py has given up the wait for it."""
+        flight.awaiting_head = True
+        try:
+            flight.answer = await self._forwarder.send(provider, route, exchange, body, first_byte_s=limits.count_tokens_s_max)
+        except asyncio.CancelledError:
+            if not flight.goes_on():
+                raise
+            raise Draining(retry_after_s=1) from None
+        finally:
+            flight.awaiting_head = False
+        return flight.answer
 
 
 def _may(policy: Policy, name: str, asked: str) -> bool:

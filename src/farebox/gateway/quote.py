@@ -21,6 +21,7 @@ from farebox.store.reading import Books
 
 _SHOWN_MAX = 20
 _TERMS_MAX = 100_000
+_TERMS_OF_KEY_MAX = 64
 _NO_RUN = Caller()
 
 
@@ -28,7 +29,6 @@ class Terms(msgspec.Struct, frozen=True):
     """What a key gets of a model whatever the call: by which policy and prices, from whom, admitted by what."""
 
     policy: Policy
-    books: Books
     provider: Provider
     dialect: Dialect
     model: str
@@ -47,7 +47,9 @@ class Quoter:
     def __init__(self, catalogue: Catalogue, *, default_output: int, least_output: int) -> None:
         self._catalogue = catalogue
         self._dialects = {name: _dialect(provider) for name, provider in catalogue.providers.items()}
-        self._known: dict[tuple[str, str, str], Terms] = {}
+        self._known: dict[str, dict[tuple[str, str], Terms]] = {}
+        """By key, then by dialect and model; of one version of the book only."""
+        self._books: Books | None = None
         self._default_output = default_output
         self._least_output = least_output
 
@@ -92,9 +94,12 @@ class Quoter:
 
     def _terms(self, policy: Policy, ask: Ask, books: Books, now: int) -> "Terms":
         """What a key gets of a model. Worked out once for all calls, as long as nothing of it has changed."""
-        asked = (policy.key.id, ask.dialect, ask.model)
-        known = self._known.get(asked)
-        if known is not None and known.policy is policy and known.books is books and known.listed.holds_at(now):
+        if books is not self._books:
+            self._books, self._known = books, {}
+        asked = (ask.dialect, ask.model)
+        of_key = self._known.get(policy.key.id, {})
+        known = of_key.get(asked)
+        if known is not None and known.policy is policy and known.listed.holds_at(now):
             return known
         provider, model = self.resolve(ask.dialect, ask.model, books)
         name = f"{provider.name}/{model}"
@@ -104,11 +109,14 @@ class Quoter:
             raise ModelNotPriced(model=name)
         own = self._own_price(policy, provider, model, books, now)
         gate = _gate(policy, name, _NO_RUN, books)
-        terms = Terms(policy, books, provider, self._dialects[provider.name], model, name, listed, own, Markup(*policy.markup), gate)
+        terms = Terms(policy, provider, self._dialects[provider.name], model, name, listed, own, Markup(*policy.markup), gate)
         if not books.own:  # an own price may begin or end at any moment
+            if (known is not None and known.policy is not policy) or len(of_key) >= _TERMS_OF_KEY_MAX:
+                of_key = {}
             if len(self._known) >= _TERMS_MAX:
                 self._known.clear()
-            self._known[asked] = terms
+            self._known[policy.key.id] = of_key
+            of_key[asked] = terms
         return terms
 
     def resolve(self, dialect: str, model: str, books: Books) -> tuple[Provider, str]:

@@ -16,6 +16,7 @@ from farebox.ledger.model import Charge
 from farebox.money import format_usd
 
 _ERRORS_FROM = 400
+_NO_STATUS_FROM = 600
 _REST_S = 1.0
 _NO_STREAM = (b"text/html", b"application/json")
 """What no host streams events as: an error page, or a whole answer where a stream was asked for."""
@@ -46,7 +47,7 @@ class Relay:
             answer.abort()  # whatever happened: a connection that still carries something is not left open, and not used again
 
     async def _carry(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight) -> None:
-        if answer.status >= _ERRORS_FROM:
+        if _ERRORS_FROM <= answer.status < _NO_STATUS_FROM:
             await self._error(call, attempt, answer, exchange)
         elif answer.status != 200 or (answer.header(b"content-encoding") or b"identity") != b"identity":  # noqa: PLR2004
             attempt.failure = "bad_answer"

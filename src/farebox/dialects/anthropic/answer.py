@@ -99,7 +99,7 @@ def _trusted(found: Usage | str, flags: list[str]) -> Usage | None:
 class MessageMeter(HoldingMeter):
     """Meters one streamed message."""
 
-    __slots__ = ("_ask", "_id", "_last", "_model", "_start", "_stop_reason")
+    __slots__ = ("_ask", "_final", "_id", "_last", "_model", "_start", "_stop_reason")
 
     def __init__(self, ask: Ask) -> None:
         super().__init__()
@@ -107,6 +107,8 @@ class MessageMeter(HoldingMeter):
         self._start: Parts | None = None
         self._last: Parts | None = None
         self._stop_reason = ""
+        self._final = False
+        """The last usage came with or after the stop reason, and no output came after it."""
         self._model = ""
         self._id = ""
 
@@ -120,6 +122,7 @@ class MessageMeter(HoldingMeter):
             self._delta(said.delta)
         elif kind == "content_block_start":
             self.delivered += _block_bytes(said.content_block)
+            self._final = False
         elif kind == "message_start":
             self._begin(said.message, data)
         elif kind == "message_delta":
@@ -135,7 +138,7 @@ class MessageMeter(HoldingMeter):
         """What is known now. Only a usage that came with a stop reason is final: the ones before it are counts so far."""
         flags = list(self.flags)
         usage = None
-        if self._last is not None and self._stop_reason:
+        if self._last is not None and self._stop_reason and (self.finished or self._final):
             parts = usage_reader.overlaid(self._start, self._last)
             usage = _trusted(usage_reader.read(parts, self._ask, model_served=self._model, stop_reason=self._stop_reason), flags)
         return Report(
@@ -158,6 +161,7 @@ class MessageMeter(HoldingMeter):
     def _delta(self, delta: _Delta | None) -> None:
         if delta is None:
             return
+        self._final = False
         if delta.text is not None:
             self.delivered += size(delta.text)
         elif delta.partial_json is not None:
@@ -187,3 +191,5 @@ class MessageMeter(HoldingMeter):
         if said.delta is not None and said.delta.stop_reason is not None:
             self._stop_reason = as_text(said.delta.stop_reason) or "unreadable"
             self.hold()
+        if type(said.usage) is dict:
+            self._final = bool(self._stop_reason)

@@ -123,13 +123,15 @@ def read(ask: Ask, body: bytes) -> Report:
 class ChatMeter(HoldingMeter):
     """Meters one streamed chat completion."""
 
-    __slots__ = ("_ask", "_done", "_finished_choices", "_raw_usage", "_seen")
+    __slots__ = ("_ask", "_done", "_final", "_finished_choices", "_raw_usage", "_seen")
 
     def __init__(self, ask: Ask) -> None:
         super().__init__()
         self._ask = ask
         self._seen = _Seen()
         self._raw_usage = b""
+        self._final = False
+        """The last usage came when every choice had finished, and no output came after it."""
         self._finished_choices: set[Any] = set()
         self._done = False
 
@@ -147,8 +149,9 @@ class ChatMeter(HoldingMeter):
         if not self._seen.id or chunk.service_tier not in (None, self._seen.tier):
             self._seen.note(chunk)
         for choice in chunk.choices or ():
-            if choice.delta is not None:
-                self.delivered += _said_bytes(choice.delta)
+            if choice.delta is not None and (said := _said_bytes(choice.delta)):
+                self.delivered += said
+                self._final = False
             if choice.finish_reason:  # some hosts send "" until the end
                 self._finish(choice.index)
         if chunk.usage is msgspec.UNSET:
@@ -158,7 +161,7 @@ class ChatMeter(HoldingMeter):
     def close(self) -> bytes:
         """The upstream has ended. An answer with all its finishes and its report is whole, even from a host that sends no `[DONE]`."""
         piece = super().close()
-        self.finished = self.finished or (bool(self._raw_usage) and self._all_choices_finished() and not self.upstream_error)
+        self.finished = self.finished or (self._final and not self.upstream_error)
         return piece
 
     def complete(self, data: bytes) -> bool:
@@ -166,10 +169,10 @@ class ChatMeter(HoldingMeter):
         return data == _DONE or super().complete(data)
 
     def report(self) -> Report:
-        """What is known now. A usage is final once every choice has finished: some hosts send counts so far with each piece."""
+        """What is known now. Some hosts send counts so far with each piece: in a stream that broke, only a final report counts."""
         flags = list(self.flags)
         usage = None
-        if self._raw_usage and (self.finished or self._all_choices_finished()):
+        if self._raw_usage and (self.finished or self._final):
             found = self._seen.usage(self._raw_usage, self._ask)
             if isinstance(found, str):
                 flags.append(found)
@@ -195,6 +198,7 @@ class ChatMeter(HoldingMeter):
         if chunk.usage is None:
             return without_null_usage(event, data) if self._ask.hides_usage else event
         self._raw_usage = raw_usage(data)
+        self._final = self._all_choices_finished()
         if chunk.choices:
             return event  # a host that reports on its content chunks does so unasked: not ours to take out
         self.hold()
