@@ -100,6 +100,7 @@ class PatientProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _heads = 0
     _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -109,6 +110,7 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._awaited, self._head_bytes = "head", 0
+        self._heads += 1
         if self._timed == "head":
             self._timed = "past"  # the time of another request, or of the silence before this one
 
@@ -192,9 +194,10 @@ class PatientProtocol(HttpToolsProtocol):
             self._rest_now()
 
     def data_received(self, data: bytes) -> None:
+        before = self._heads
         super().data_received(data)
-        if self._awaited == "head" and not self.transport.is_closing():
-            self._head_bytes += len(data)
+        if self._awaited == "head" and self._heads - before <= (before == 0) and not self.transport.is_closing():
+            self._head_bytes += len(data)  # all of it is this head: no request has ended in it
             if self._head_bytes > limits.request_head_bytes_max:
                 self.send_400_response("The head of the request is too large.")
         if self._awaited != self._timed:
@@ -207,9 +210,17 @@ class PatientProtocol(HttpToolsProtocol):
             self._timer = None
         self._timed = self._awaited
         if self._awaited == "head":
-            self._timer = self.loop.call_later(limits.request_head_s_max, self.transport.close)
+            self._timer = self.loop.call_later(limits.request_head_s_max, self._head_late)
         elif self._awaited == "body":
             self._timer = self.loop.call_later(limits.request_body_s_max, self._body_late)
+
+    def _head_late(self) -> None:
+        """A head that is not whole in its time; but a client that writes ahead gets its answers first."""
+        at: RequestResponseCycle | None = self.cycle
+        if at is None or at.response_complete:
+            self.transport.close()
+        else:
+            self._time()
 
     def _body_late(self) -> None:
         """Whoever reads the body says that it is late; once that is answered, the rest is not waited for."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from farebox import limits
 from farebox.serving import Receive, Scope, Send, listening_socket, server
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -170,6 +171,38 @@ async def test_a_client_that_asks_first_is_told_to_go_on() -> None:
         said = await _said(connect, b"POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n", b"hi")
     assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
     assert said.count(b"100 Continue") == 1
+
+
+async def test_half_a_request_does_not_cut_the_answer_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time runs out while the first is still being answered: that is answered, and then the connection ends."""
+    monkeypatch.setattr(limits, "request_head_s_max", 0.2)
+    turn = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await turn.wait()
+        await _answering(b"whole", length=5)(scope, receive, send)
+
+    async with _serving(app) as connect:
+        reader, writer = await connect()
+        writer.write(_ASK + b"GET / HT")
+        asyncio.get_running_loop().call_later(0.5, turn.set)  # the half head is late by then
+        async with asyncio.timeout(10):
+            assert (await reader.read()).endswith(b"\r\n\r\nwhole")
+        writer.close()
+
+
+async def test_a_large_body_is_not_taken_for_the_head_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may come in one piece."""
+    monkeypatch.setattr(limits, "request_head_bytes_max", 1000)
+    asked = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\n"
+    async with _serving(_answering(b"ok", length=2)) as connect:
+        reader, writer = await connect()
+        async with asyncio.timeout(10):
+            writer.write(asked + b"x" * 5000 + _LAST[:20])
+            assert await reader.readuntil(b"ok")
+            writer.write(_LAST[20:])
+            assert (await reader.read()).endswith(b"ok")
+        writer.close()
 
 
 async def test_a_silent_connection_is_closed_after_its_last_answer() -> None:
