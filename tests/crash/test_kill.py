@@ -91,7 +91,10 @@ class Client:
 
 
 def booked(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """Every call by the client's name for it: state of its hold, price, paid, written off, completeness."""
+    """Every call by the client's name for it: state of its hold, price, paid, written off, completeness. The books add up, and nothing is held."""
+    verdict = verify(folder / "farebox.db")
+    assert verdict.ok, verdict.findings
+    assert verdict.sums["held"] == 0
     db = connect_reader(folder / "farebox.db")
     try:
         sql = "SELECT h.user, h.state, c.price, c.paid, c.written_off, c.completeness, c.outcome FROM holds h LEFT JOIN charges c ON c.hold_id = h.id"
@@ -137,9 +140,6 @@ async def test_after_kill_9_every_call_is_booked_and_nothing_told_is_lost(tmp_pa
         assert await asyncio.wait_for(process.wait(), 30) == 0
         billed = await bill(http, simulator.url)
     await simulator.close()
-    verdict = verify(tmp_path / "farebox.db")
-    assert verdict.ok, verdict.findings
-    assert verdict.sums["held"] == 0
     calls = booked(tmp_path)
     for name, cost in told.items():
         state, price, _, _, completeness, _ = calls[name]
@@ -178,9 +178,6 @@ async def test_a_stolen_key_costs_at_most_its_cap_though_the_gateway_is_killed(t
             await asyncio.wait_for(process.wait(), 40)
         billed = await bill(http, simulator.url)
     await simulator.close()
-    verdict = verify(tmp_path / "farebox.db")
-    assert verdict.ok, verdict.findings
-    assert verdict.sums["held"] == 0
     calls = booked(tmp_path)
     for name, nano in billed.items():
         _, price, paid, written_off, completeness, _ = calls[name]

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from e2e.wire import PATHS, body_of
 from farebox import limits
 from farebox.gateway import flights
 from support.house import House, open_house
@@ -219,29 +221,30 @@ _FINAL = {
 """Streams up to and with their final report, but without the event that ends them."""
 
 
-@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
-async def test_a_final_report_counts_though_the_stream_breaks_after_it(tmp_path: Path, dialect: str) -> None:
-    """The provider has said what it bills; the client is told that the end is missing, and is charged that, not a guess."""
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    said = _FINAL[dialect]
+def _breaks_after(said: bytes) -> Script:
+    """A stream that says this, and is cut."""
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.send(head + b"%x\r\n%b\r\n" % (len(said), said))
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        peer.send(b"%x\r\n%b\r\n" % (len(said), said))
         await peer.writer.drain()
         peer.writer.close()
 
-    async with _provider(tmp_path, script) as house:
-        secret = await house.customer("50.00", None)
-        ask = {"model": "gpt-4o-mini" if dialect == "openai" else "claude-sonnet-5-5", "max_tokens": 4000, "stream": True}
-        path = "chat/completions" if dialect == "openai" else "messages"
-        answer = await house.http.post(
-            f"{house.url}/v1/{path}",
-            headers={"x-api-key": secret, "anthropic-version": "2023-06-01"}
-            if dialect == "anthropic"
-            else {"authorization": f"Bearer {secret}"},
-            json={**ask, "messages": [{"role": "user", "content": "hi"}]},
-        )
+    return script
+
+
+async def _streamed(house: House, dialect: str) -> httpx.Response:
+    headers = {"authorization": f"Bearer {await house.customer('50.00', None)}", "anthropic-version": "2023-06-01"}
+    body = body_of(dialect, "hi", stream=True, max_tokens=4000)
+    return await house.http.post(f"{house.url}{PATHS[dialect]}", headers=headers, content=body)
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+async def test_a_final_report_counts_though_the_stream_breaks_after_it(tmp_path: Path, dialect: str) -> None:
+    """The provider has said what it bills; the client is told that the end is missing, and is charged that, not a guess."""
+    async with _provider(tmp_path, _breaks_after(_FINAL[dialect])) as house:
+        answer = await _streamed(house, dialect)
         assert b"error" in answer.content
         await house.settled()
         (charge,) = house.charges()
@@ -274,28 +277,13 @@ _SO_FAR = {
 @pytest.mark.parametrize("name", list(_SO_FAR))
 async def test_a_count_so_far_is_no_report(tmp_path: Path, name: str) -> None:
     """Some hosts count in every piece. When the stream breaks, what was delivered is more than what such a count says."""
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    said = _SO_FAR[name] % (b"x" * 2000)
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        peer.send(head + b"%x\r\n%b\r\n" % (len(said), said))
-        await peer.writer.drain()
-        peer.writer.close()
-
-    async with _provider(tmp_path, script) as house:
-        secret = await house.customer("50.00", None)
-        openai = name.startswith("openai")
-        ask = {"model": "gpt-4o-mini" if openai else "claude-sonnet-5-5", "max_tokens": 4000, "stream": True}
-        await house.http.post(
-            f"{house.url}/v1/{'chat/completions' if openai else 'messages'}",
-            headers={"authorization": f"Bearer {secret}", "anthropic-version": "2023-06-01"},
-            json={**ask, "messages": [{"role": "user", "content": "hi"}]},
-        )
+    dialect = name.partition("_")[0]
+    async with _provider(tmp_path, _breaks_after(_SO_FAR[name] % (b"x" * 2000))) as house:
+        await _streamed(house, dialect)
         await house.settled()
         (charge,) = house.charges()
-        assert charge.completeness == ("estimated" if openai else "unknown")
-        assert openai is False or json.loads(charge.usage)["units"]["out_text"] == 2000
+        assert charge.completeness == ("estimated" if dialect == "openai" else "unknown")
+        assert dialect != "openai" or json.loads(charge.usage)["units"]["out_text"] == 2000
 
 
 async def test_an_answer_of_no_known_status_is_a_bad_one(tmp_path: Path) -> None:

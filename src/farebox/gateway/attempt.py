@@ -67,7 +67,6 @@ class Attempt:
     """One try at a provider. Exists before anything can go wrong with it."""
 
     __slots__ = (
-        "answer_bytes",
         "available",
         "body",
         "failure",
@@ -108,7 +107,6 @@ class Attempt:
         self.recorded: bytes | None = None
         """The answer as it is kept for a repeat, encrypted."""
         self.body = b""
-        self.answer_bytes = 0
 
 
 class Call:

@@ -108,7 +108,6 @@ class Authorize(msgspec.Struct, frozen=True):
     user: str = ""
     tags: str = ""
     idempotency: Idempotency | None = None
-    topup_url: str = ""
 
 
 class Result(msgspec.Struct, frozen=True):

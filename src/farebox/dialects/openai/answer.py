@@ -123,7 +123,7 @@ def read(ask: Ask, body: bytes) -> Report:
 class ChatMeter(HoldingMeter):
     """Meters one streamed chat completion."""
 
-    __slots__ = ("_ask", "_done", "_final", "_finished_choices", "_raw_usage", "_seen")
+    __slots__ = ("_ask", "_final", "_finished_choices", "_raw_usage", "_seen")
 
     def __init__(self, ask: Ask) -> None:
         super().__init__()
@@ -133,7 +133,6 @@ class ChatMeter(HoldingMeter):
         self._final = False
         """The last usage came when every choice had finished, and no output came after it."""
         self._finished_choices: set[Any] = set()
-        self._done = False
 
     def observe(self, event: bytes, data: bytes) -> bytes:
         """Reads one event."""
