@@ -213,7 +213,7 @@ def _hold(desk: Desk, words: Words, named: Named) -> Command:
         model=model,
         route="chat",
         owner="p1",
-        deadline=desk.moment(named["deadline"]) if "deadline" in named else FAR,
+        lasts=desk.moment(named["deadline"]) - desk.now if "deadline" in named else FAR,
         ceiling=int(named["ceiling"]) if "ceiling" in named else None,
         run=named.get("run", ""),
         idempotency=Idempotency(idem[0], idem[2]) if idem[0] else None,
@@ -231,9 +231,9 @@ def _capture(desk: Desk, words: Words, named: Named) -> Command:
 
 
 def _extend(desk: Desk, words: Words, named: Named) -> Command:
-    deadline = desk.moment(named["deadline"]) if "deadline" in named else None
+    lasts = desk.moment(named["deadline"]) - desk.now if "deadline" in named else None
     gate = desk.gates.get(named.get("gate", "")) or desk.gate(named.get("key", "key"))
-    return Extend(named.get("id", desk.id()), words[0], bound(words[1], named), gate, deadline)
+    return Extend(named.get("id", desk.id()), words[0], bound(words[1], named), gate, lasts)
 
 
 def _account(desk: Desk, words: Words, named: Named) -> Command:

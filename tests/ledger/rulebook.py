@@ -209,7 +209,7 @@ class Rulebook:
         least = min(room.room for room in rooms if room.measure == "price")
         counted = {name for name, counter in books.counters.items() if books.counts(counter, gate.key.id, model, command.run)}
         counted |= {cap_of_run(gate.key.id, command.run)} if command.run else set()
-        hold = Held(command, now, amounts, units, books.draw(wallet, amounts["price"], now), command.deadline, counted)
+        hold = Held(command, now, amounts, units, books.draw(wallet, amounts["price"], now), now + command.lasts, counted)
         books.holds[command.hold_id] = hold
         if idem is not None:
             books.taken[place] = Taken(idem.fingerprint, command.request_id)
@@ -238,7 +238,7 @@ class Rulebook:
         legs = self.books.draw(wallet, more["price"], now)
         hold.amounts = {name: hold.amounts[name] + more[name] for name in more}
         hold.units += units
-        hold.deadline = max(hold.deadline, command.deadline or 0)
+        hold.deadline = max(hold.deadline, now + (command.lasts or 0))
         hold.legs = joined(hold.legs, legs)
         return held(hold)
 

@@ -228,7 +228,7 @@ class Sides:
             model=name,
             route="chat",
             owner="p",
-            deadline=chance.pick((FAR, self.now + US_PER_HOUR)),
+            lasts=chance.pick((FAR, US_PER_HOUR)),
             ceiling=chance.pick((None, None, None, None, chance.number(0, 500))),
             run=run,
             idempotency=Idempotency(name_taken, chance.pick(("f", "f", "g"))) if name_taken else None,
@@ -299,7 +299,7 @@ class Sides:
         hold = self.model.books.holds.get(name)
         key, model, run = ("k1", MODELS[0], "") if hold is None else (hold.key, hold.model, hold.asked.run)
         gate = self.gate(chance, chance.pick((key, key, key, "k1")), model, run)
-        self.ask((Extend(self.new("cmd"), name, self.bound(chance), gate, chance.pick((None, self.now + 10))),))
+        self.ask((Extend(self.new("cmd"), name, self.bound(chance), gate, chance.pick((None, 10, FAR))),))
 
     def ask_again(self, chance: Chance) -> None:
         """Any command that was given, again; some with other content."""
@@ -468,7 +468,7 @@ def altered(command: Command) -> Command:
         case BookExpiry():
             fields["grant_id"] += "'"
         case Extend():
-            fields["deadline"] = 1
+            fields["lasts"] = 1
         case SetBudgets():
             fields["budgets"] = (*fields["budgets"], Budget(Counter(command.scope, "year"), 99))
         case PublishBook():

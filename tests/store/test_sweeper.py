@@ -28,7 +28,7 @@ def sweeper(till: Till) -> Iterator[Sweeper]:
 
 
 def of_p2(till: Till, name: str, price: int) -> Authorize:
-    return msgspec.structs.replace(hold(till.gate, name, price), owner="p2", deadline=till.clock() + US_PER_HOUR)
+    return msgspec.structs.replace(hold(till.gate, name, price), owner="p2", lasts=US_PER_HOUR)
 
 
 async def test_the_next_start_ends_what_a_killed_process_left(till: Till, sweeper: Sweeper) -> None:
@@ -64,7 +64,7 @@ async def test_a_live_call_is_left_alone_until_its_deadline(till: Till, sweeper:
 async def test_what_expired_is_booked_once_and_what_is_released_of_it_later_too(till: Till, sweeper: Sweeper) -> None:
     """Never what is held: that stays with its hold."""
     await till.batcher.one(GrantMoney("g", "grt", "acc", 100, expires_at=till.clock() + US_PER_DAY))
-    await till.batcher.one(msgspec.structs.replace(of_p2(till, "a", 40), deadline=till.clock() + 3 * US_PER_DAY))
+    await till.batcher.one(msgspec.structs.replace(of_p2(till, "a", 40), lasts=3 * US_PER_DAY))
     till.ahead = US_PER_DAY + 1
     await sweeper.sweep()
     await sweeper.sweep()

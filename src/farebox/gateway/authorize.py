@@ -110,7 +110,7 @@ class Authorizer:
             plan.model,
             plan.ask.route,
             self._owner,
-            self._clock() + self._longest_us,
+            self._longest_us,
             caller.ceiling,
             caller.run,
             caller.user,

@@ -125,7 +125,7 @@ def _hold(state: State, command: Authorize, units: int, now: int) -> Hold:
         route=command.route,
         owner=command.owner,
         created_at=now,
-        deadline=command.deadline,
+        deadline=now + command.lasts,
         run=command.run,
         user=command.user,
         tags=command.tags,
@@ -180,7 +180,7 @@ def extend(state: State, command: Extend, now: int) -> Decision:
         hold.model,
         hold.route,
         hold.owner,
-        hold.deadline,
+        0,
     )
     units = rooms.fit(asking, list(rooms.rooms_to_grow(state, command.gate, hold, now)))
     if isinstance(units, Refused):
@@ -188,7 +188,7 @@ def extend(state: State, command: Extend, now: int) -> Decision:
     at = command.more.at(units)
     more = Amounts(at.price, at.cost, at.tokens, 0)
     legs = rooms.draw(state, hold.wallet, more.price, now)
-    grown = HoldGrown(hold.id, more, units, merge(hold.legs, legs), max(hold.deadline, command.deadline or 0))
+    grown = HoldGrown(hold.id, more, units, merge(hold.legs, legs), max(hold.deadline, now + (command.lasts or 0)))
     deltas: list[Delta] = [grown, *_grants_held(legs)]
     deltas.append(WindowsChanged(hold.windows, held=more))
     after = msgspec.structs.replace(

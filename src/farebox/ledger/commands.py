@@ -102,7 +102,8 @@ class Authorize(msgspec.Struct, frozen=True):
     model: str
     route: str
     owner: str
-    deadline: int
+    lasts: int
+    """How long, from the moment it is decided, until whoever sweeps ends it: no process's own clock says when."""
     ceiling: int | None = None
     run: str = ""
     user: str = ""
@@ -157,13 +158,13 @@ class Expire(msgspec.Struct, frozen=True):
 
 
 class Extend(msgspec.Struct, frozen=True):
-    """Grow an open hold by a further bound, under the caps of now, and perhaps move its deadline."""
+    """Grow an open hold by a further bound, under the caps of now; with `lasts`, its deadline is at least so long from now."""
 
     id: str
     hold_id: str
     more: Bound
     gate: Gate
-    deadline: int | None = None
+    lasts: int | None = None
 
 
 class OpenAccount(msgspec.Struct, frozen=True):
