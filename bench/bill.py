@@ -22,6 +22,11 @@ class Run:
     """Of the process that was called, with all its threads."""
     right: int
     differs: int = 0
+    load_cpu_s: float = 0.0
+    """Of the load generator itself, by its own clock."""
+    store_cpu_s: float = 0.0
+    """Of a database's processes, all of them."""
+    provider_cpu_s: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -31,7 +36,11 @@ class Run:
     @property
     def cpu_us(self) -> float:
         """Of each call that counts."""
-        return self.cpu_s * 1e6 / self.right if self.right else float("nan")
+        return self.us_per_call(self.cpu_s)
+
+    def us_per_call(self, seconds: float) -> float:
+        """What so many seconds are of each call that counts."""
+        return seconds * 1e6 / self.right if self.right else float("nan")
 
 
 def compare(billed: Mapping[str, int], charged: Iterable[tuple[str, int]]) -> tuple[int, int]:

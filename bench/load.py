@@ -3,6 +3,7 @@
 Run as a process of its own (`python -m bench.load`): a JSON description on standard input, figures as JSON on standard output.
 Closed loop: every connection sends its next request when its answer is there. Open loop: requests begin at fixed moments whatever the
 answers do, and latency counts from the moment a request was due, so that a stall cannot hide. Only answers of status 200 have a latency.
+Several addresses get connections in turn.
 """
 
 import asyncio
@@ -99,14 +100,13 @@ class Load:
     """A run."""
 
     def __init__(self, asked: dict[str, Any]) -> None:
-        url = urlsplit(asked["url"])
-        self.host, self.port = url.hostname, url.port
-        path = url.path
-        self.tls = ssl.create_default_context(cafile=asked["ca_file"]) if url.scheme == "https" else None
+        urls = [urlsplit(url) for url in asked["urls"]]
+        self.addresses = [(url.hostname, url.port) for url in urls]
+        self.tls = ssl.create_default_context(cafile=asked["ca_file"]) if urls[0].scheme == "https" else None
         self.requests: deque[bytes] = deque()
         body = json.dumps(asked["body"]).encode()
         for key in asked["keys"]:
-            head = f"POST {path} HTTP/1.1\r\nhost: {self.host}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
+            head = f"POST {urls[0].path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
             self.requests.append((head + f"content-length: {len(body)}\r\n\r\n").encode() + body)
         self.seconds = float(asked["seconds"])
         self.connections = int(asked["connections"])
@@ -166,10 +166,11 @@ class Load:
 
     async def run(self) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        for _ in range(self.connections):
-            _, client = await loop.create_connection(lambda: Client(self), self.host, self.port, ssl=self.tls)
+        for number in range(self.connections):
+            host, port = self.addresses[number % len(self.addresses)]
+            _, client = await loop.create_connection(lambda: Client(self), host, port, ssl=self.tls)
             self.clients.append(client)
-        self.started = time.perf_counter()
+        self.started, cpu_s = time.perf_counter(), time.process_time()
         if self.rate:
             await self.open_loop()
         else:
@@ -182,7 +183,7 @@ class Load:
         patience = time.perf_counter() + _PATIENCE_S
         while (self.waiting or any(client.busy for client in self.clients)) and time.perf_counter() < patience:
             await asyncio.sleep(0.005)
-        took = time.perf_counter() - self.started
+        took, cpu_s = time.perf_counter() - self.started, time.process_time() - cpu_s
         failed = (
             self.failed + sum(client.busy for client in self.clients) + len(self.waiting)
         )  # no answer, or never sent for want of a connection
@@ -198,6 +199,7 @@ class Load:
             "latency_ms": percentiles(self.latencies),
             "first_byte_ms": percentiles(self.firsts),
             "gap_ms": percentiles(self.gaps),
+            "load_cpu_s": cpu_s,
         }
 
     async def open_loop(self) -> None:

@@ -6,14 +6,14 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
 from farebox import __version__, logs, metrics
-from farebox.clock import US_PER_S, Clock, steady_clock, wall_clock
+from farebox.clock import US_PER_S, Clock, wall_clock
 from farebox.control.admin_keys import ensure_admin_key
 from farebox.control.context import Context
 from farebox.gateway import told
@@ -24,21 +24,23 @@ from farebox.gateway.flights import Flights
 from farebox.gateway.forward import Forwarder
 from farebox.gateway.free import Free
 from farebox.gateway.identify import Keyring
+from farebox.gateway.outage import Outage
 from farebox.gateway.quote import Quoter
 from farebox.gateway.relay import Relay
 from farebox.gateway.settle import Settler
 from farebox.gateway.upstream import Upstream, UpstreamLimits
 from farebox.ids import new_id
+from farebox.ledger.commands import Authorize
 from farebox.pricing.importer import from_genai_prices
 from farebox.providers.catalogue import Catalogue, describe
 from farebox.serving import Asgi, ControlThread, Receive, Scope, Send, listening_socket, server
 from farebox.settings import Provider as ProviderSettings
 from farebox.settings import Settings, parse_address
 from farebox.store.batcher import Batcher
-from farebox.store.pricebook import publish
-from farebox.store.reading import Reader
+from farebox.store.opening import open_store
+from farebox.store.pricebook import publish, publishing
+from farebox.store.reading import Lookup, Reader
 from farebox.store.reports import Reports
-from farebox.store.sqlite import SqliteStore
 from farebox.store.sweeper import Sweeper
 
 _log = structlog.get_logger()
@@ -54,10 +56,7 @@ def open_ledger(settings: Settings, *, clock: Clock = wall_clock, vfs: str | Non
         metrics.batch_size.observe(size)
         metrics.commit_seconds.observe(round(seconds * US_PER_S))
 
-    return Batcher(
-        SqliteStore(settings.store_path, clock=clock, steady=steady_clock if clock is wall_clock else None, alarm=told.alarm, vfs=vfs),
-        observe=observe,
-    )
+    return Batcher(open_store(settings.place, alarm=told.alarm, clock=clock, vfs=vfs), observe=observe)
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
@@ -89,24 +88,42 @@ def quoter_of(settings: Settings, catalogue: Catalogue) -> Quoter:
 
 async def fill_price_book(settings: Settings, batcher: Batcher, clock: Clock) -> int:
     """Fills an empty price book from the prices that come with farebox. Returns the version that counts."""
-    reader = Reader(settings.store_path)
+    reader = Reader(settings.place)
     try:
-        version = reader.book_version()
-        if version or not settings.pricing.import_at_start:
-            return version
-        imported = from_genai_prices(clock())
-        return await publish(batcher, reader.books(), imported.models, imported.prices, note="first start")
+        if reader.book_version() or not settings.pricing.import_at_start:
+            return reader.book_version()
+        async with publishing(batcher) as owner:
+            books = reader.books()
+            if books.version:
+                return books.version
+            imported = from_genai_prices(clock())
+            return await publish(batcher, owner, books, imported.models, imported.prices, note="first start")
     finally:
         reader.close()
 
 
 async def let_somebody_administer(settings: Settings, batcher: Batcher, clock: Clock) -> str | None:
     """Makes sure of an admin key; returns its secret if it was made now, to be shown once."""
-    reports = Reports(settings.store_path, clock)
+    reports = Reports(settings.place, clock)
     try:
         return await ensure_admin_key(settings, batcher, reports, clock)
     finally:
         reports.close()
+
+
+async def furnish(settings: Settings, batcher: Batcher, clock: Clock) -> str | None:
+    """What a store needs before it is of use: prices, and somebody who may administer. Returns that one's secret if it was made now."""
+    await fill_price_book(settings, batcher, clock)
+    return await let_somebody_administer(settings, batcher, clock)
+
+
+async def prepare(settings: Settings, *, clock: Clock = wall_clock) -> None:
+    """Brings a store to where several processes can start on it at once: its schema, and what `furnish` gives it."""
+    batcher = open_ledger(settings, clock=clock)
+    try:
+        await furnish(settings, batcher, clock)
+    finally:
+        batcher.close()
 
 
 class Running:
@@ -122,22 +139,29 @@ class Running:
         self._ready = "starting"
 
     async def begin(self) -> None:
-        """Ends what an earlier process left open, fills an empty price book, and wires the way of a request."""
+        """Books and ends what an earlier process left, fills an empty price book, and wires the way of a request."""
         settings, limits = self.settings, self.settings.limits
+        self._loop = asyncio.get_running_loop()
         self.sweeper = Sweeper(
-            settings.store_path,
+            settings.place,
             self.batcher,
             owner=self.owner,
             clock=self.clock,
             alarm=told.alarm,
             replay_kept_s=limits.replay_kept_s,
+            lost_s=limits.heartbeat_lost_s,
         )
+        self.outage = Outage(self.batcher, settings.data_dir, self.sweeper.beat)
+        # before the sweeper ends holds: what a call came to is known, and need not be charged whole first
+        replayed = await self.outage.begin(await self.sweeper.store())
+        if replayed:
+            _log.warning("replayed", settlements=replayed, why="an earlier process could not reach the ledger to book them")
         swept = await self.sweeper.begin()
         if swept:
             _log.warning("swept", holds=swept, why="an earlier process ended without settling them")
-        await fill_price_book(settings, self.batcher, self.clock)
-        self.new_admin_key = await let_somebody_administer(settings, self.batcher, self.clock)
-        self._reader = Reader(settings.store_path)
+        self.new_admin_key = await furnish(settings, self.batcher, self.clock)
+        self._lookup = Lookup(settings.place)
+        self._shelf = Shelf(self._lookup, await self._lookup.books_since(None))
         self.flights = Flights(
             calls_max=limits.calls_in_flight_max,
             drain_s=limits.drain_s_max,
@@ -146,14 +170,15 @@ class Running:
             request_s=limits.request_s_max,
         )
         self.upstream = Upstream(UpstreamLimits(first_byte_s=limits.first_byte_s_max, idle_s=limits.stream_idle_s_max))
-        self.app = self._wire(self._reader)
+        self.app = self._wire()
         self._sweeping = asyncio.ensure_future(self.sweeper.run())
         self._ready = ""
 
-    def _wire(self, reader: Reader) -> Gateway:
+    def _wire(self) -> Gateway:
         settings, clock = self.settings, self.clock
         authorizer = Authorizer(
             self.batcher,
+            self.outage,
             owner=self.owner,
             clock=clock,
             topup_url=settings.server.topup_url,
@@ -162,8 +187,8 @@ class Running:
         )
         self.lines = told.Lines(on=settings.log.requests, json=settings.log.format == "json")
         teller = told.Teller(self.lines, clock, wake=authorizer.waiters.wake)
-        self.settler = Settler(self.batcher, clock, teller.settled)
-        keyring, shelf = Keyring(reader), Shelf(reader)
+        self.settler = Settler(self.batcher, self.outage, clock, teller.settled)
+        keyring, shelf = Keyring(self._lookup), self._shelf
         forwarder = Forwarder(self.upstream, self.catalogue)
         calls = Calls(
             keyring=keyring,
@@ -192,7 +217,11 @@ class Running:
 
     def ready(self) -> str:
         """Why the gateway takes no calls, or ""."""
-        return "draining" if self._ready == "" and self.flights.closing else self._ready
+        if self._ready:
+            return self._ready
+        if self.flights.closing:
+            return "draining"
+        return "ledger_unavailable" if self.outage.lasts else ""
 
     def figures(self) -> Mapping[str, float]:
         """The gauges, as of now."""
@@ -201,27 +230,35 @@ class Running:
         metrics.drains.set(self.flights.draining)
         metrics.drained.set(self.flights.drained_total)
         metrics.drains_refused.set(self.flights.drains_refused_total)
+        metrics.journal_records.set(self.outage.records)
         metrics.queue.set(self.batcher.waiting)
         metrics.upstream_open.set(stats.open)
         return {"in_flight": len(self.flights), "queue": self.batcher.waiting}
 
-    def context(self) -> Context:
+    def unheard(self, asked: Authorize) -> None:
+        """Gives back a hold that may have been made unheard. From any thread."""
+        self._loop.call_soon_threadsafe(self.outage.unheard, asked)
+
+    def context(self, exposition: Callable[[], bytes] = metrics.exposition) -> Context:
         """What the control plane is given."""
         return Context(
             settings=self.settings,
-            store=self.settings.store_path,
+            store=self.settings.place,
             batcher=self.batcher,
             catalogue=self.catalogue,
             quoter=self.quoter,
             clock=self.clock,
             figures=self.figures,
             ready=self.ready,
+            exposition=exposition,
+            unheard=self.unheard,
         )
 
     async def end(self, patience_s: float) -> None:
         """Takes no more calls, lets those on their way end and settles every one, then closes the ledger."""
         await self.flights.close(patience_s)
         await self.settler.close()
+        await self.outage.close()
         self.lines.flush()
         self._sweeping.cancel()
         await self.upstream.close()
@@ -229,15 +266,27 @@ class Running:
     def close(self) -> None:
         """The very last thing: nothing may submit any more."""
         self.sweeper.close()
-        self._reader.close()
+        self._lookup.close()
         self.batcher.close()  # last, so that the store folds its log into its file
 
 
-def front(gateway: Asgi, control: Asgi | None) -> Asgi:
-    """One callable for an address that serves both planes; control routes do not exist where there is no control plane."""
+class Serving(Protocol):
+    """A callable that says which requests are for it."""
+
+    def serves(self, scope: Scope) -> bool: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+def front(gateway: Asgi, control: Asgi | None, unproxied: Serving | None = None) -> Asgi:
+    """One callable for an address that serves both planes; control routes do not exist where there is no control plane. Work that is not
+    proxied is served on this event loop too: a request that crossed to another would cost more than its answer.
+    """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if control is not None and scope["path"].startswith(_CONTROL):
+        if unproxied is not None and unproxied.serves(scope):
+            await unproxied(scope, receive, send)
+        elif control is not None and scope["path"].startswith(_CONTROL):
             await control(scope, receive, send)
         else:
             await gateway(scope, receive, send)
@@ -245,38 +294,66 @@ def front(gateway: Asgi, control: Asgi | None) -> Asgi:
     return app
 
 
-async def serve(settings: Settings, *, announce: Callable[[str], None], vfs: str | None = None) -> None:
-    """Runs a gateway until SIGTERM or SIGINT; `announce` is told its URL when it takes calls."""
-    from farebox.control.app import create, self_service
+class Doors(NamedTuple):
+    """The sockets that a process answers on: callers', and the control plane's own where it has one."""
 
+    data: socket.socket
+    admin: socket.socket | None
+
+    @property
+    def url(self) -> str:
+        return _url(self.data)
+
+    @property
+    def admin_url(self) -> str:
+        return _url(self.admin or self.data)
+
+
+async def serve(settings: Settings, *, announce: Callable[[str], None], clock: Clock = wall_clock, vfs: str | None = None) -> None:
+    """Runs a gateway in this process until SIGTERM or SIGINT; `announce` is told its URL when it takes calls."""
     logs.configure(settings.log)
-    loop = asyncio.get_running_loop()
-    running = Running(settings, vfs=vfs)
+    running = Running(settings, clock=clock, vfs=vfs)
     await running.begin()
-    listening = listening_socket(*parse_address(settings.server.listen, "server.listen"))
     admin = settings.server.admin_listen
-    admin_socket = listening_socket(*parse_address(admin, "server.admin_listen")) if admin else None
-    control = ControlThread(lambda: create(running.context()))
-    control.start(admin_socket)
-    data = server(front(running.app, self_service(control) if admin_socket is not None else control))
+    doors = Doors(
+        listening_socket(*parse_address(settings.server.listen, "server.listen")),
+        listening_socket(*parse_address(admin, "server.admin_listen")) if admin else None,
+    )
+    with note_left(settings, doors):
+        await answer(running, doors, began=lambda: announce(doors.url))
+
+
+async def answer(
+    running: Running, doors: Doors, *, began: Callable[[], None], exposition: Callable[[], bytes] = metrics.exposition
+) -> None:
+    """Answers until SIGTERM or SIGINT, then ends the gateway. `began` is called when it takes calls."""
+    from farebox.control.app import create, self_service
+    from farebox.control.office import Office
+    from farebox.control.unproxied.app import Unproxied
+
+    loop = asyncio.get_running_loop()
+    control = ControlThread(lambda: create(running.context(exposition)))
+    control.start(doors.admin)
+    office = Office(running.context(exposition))
+    unproxied = Unproxied(office, admins=doors.admin is None)
+    data = server(front(running.app, self_service(control) if doors.admin is not None else control, unproxied))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    serving = asyncio.ensure_future(data.serve([listening]))
-    url = _url(listening)
-    note = _leave_note(settings, url, admin_socket)
-    announce(url)
+    serving = asyncio.ensure_future(data.serve([doors.data]))
+    metrics.workers.set(1)
+    began()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
     await stopping.wait()
     _log.info("stopping", calls_in_flight=len(running.flights))
-    await running.end(settings.limits.shutdown_s_max)
+    await running.end(running.settings.limits.shutdown_s_max)
     data.should_exit = True
     await serving
+    office.close()
     control.stop()
     running.close()
-    note.unlink(missing_ok=True)
 
 
 def _url(listening: socket.socket) -> str:
@@ -284,9 +361,12 @@ def _url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _leave_note(settings: Settings, url: str, admin_socket: socket.socket | None) -> Path:
-    """Beside the store: where this gateway is, for the command line to find."""
+@contextmanager
+def note_left(settings: Settings, doors: Doors) -> Iterator[None]:
+    """While it lasts, a note in the data folder says where this gateway is, for the command line to find."""
     note = settings.data_dir / "gateway.json"
-    told_admin = _url(admin_socket) if admin_socket is not None else url
-    note.write_text(json.dumps({"url": url, "admin_url": told_admin, "pid": os.getpid(), "version": __version__}))
-    return note
+    note.parent.mkdir(parents=True, exist_ok=True)
+    about = {"url": doors.url, "admin_url": doors.admin_url, "pid": os.getpid(), "version": __version__, "store": settings.store_id}
+    note.write_text(json.dumps(about))
+    yield
+    note.unlink(missing_ok=True)

@@ -26,10 +26,15 @@ def steady_clock() -> int:
     return time.clock_gettime_ns(_PASSING) // 1_000
 
 
+def seconds(us: int) -> float:
+    """Microseconds as what timers take."""
+    return us / US_PER_S
+
+
 def to_rfc3339(at_us: int) -> str:
     """`2026-11-21T09:30:00.123456Z`, with the fraction left out when it is zero."""
     seconds, micros = divmod(at_us, US_PER_S)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     return f"{text}.{micros:06d}Z" if micros else f"{text}Z"
 
 

@@ -65,10 +65,14 @@ context_tokens_unknown_max = 2_000_000
 queue_commands_max = 20_000
 batch_commands_max = 512
 sweep_every_s = 5
-heartbeat_every_s = 5
 heartbeat_lost_s = 30
 account_depth_max = 8
 absurd_usage_factor = 10
+event_days_late_max = 35
+event_s_ahead_max = 300
+journal_bytes_max = 8 * MIB
+journal_answer_bytes_max = 16 * KIB
+outage_retry_ms_max = 1000
 
 # --- pages -----------------------------------------------------------------------------------------------------------------------
 page_rows_max = 1000
@@ -82,3 +86,23 @@ usage_groups_max = 4
 budgets_per_scope_max = 32
 price_changes_shown_max = 500
 admin_key_chars_min = 16
+
+# --- processes -------------------------------------------------------------------------------------------------------------------
+workers_max = 256
+worker_start_s_max = 60
+worker_pause_s_max = 5
+worker_steady_s = 60
+figures_every_s = 1
+
+# --- work that is not proxied ----------------------------------------------------------------------------------------------------
+hold_lifetime_s_default = 900
+hold_lifetime_s_min = 1
+hold_lifetime_s_max = 7 * 24 * 3600
+events_per_request_max = 1000
+unproxied_usd_max = 1_000_000
+event_source_bytes_max = 255
+meter_name_chars_max = 100
+payers_remembered_max = 20_000
+holds_remembered_max = 20_000
+caller_remembered_s_max = 1
+unproxied_body_bytes_max = 2 * MIB

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -11,6 +11,11 @@ from farebox.clock import US_PER_S
 from farebox.money import NANO_PER_USD
 
 REGISTRY = CollectorRegistry()
+
+
+def exposition() -> bytes:
+    """What `/metrics` shows of this process."""
+    return generate_latest(REGISTRY)
 
 
 class Counts(Collector):
@@ -72,12 +77,18 @@ unknown_fields = Counter(
 )
 bound_exceeded = Counter("farebox_input_bound_exceeded", "Requests whose input was more than its bound.", ["provider"], registry=REGISTRY)
 alarms = Counter("farebox_alarms", "Things an operator should look at, by name.", ["name"], registry=REGISTRY)
+workers = Gauge("farebox_workers", "Gateway processes that answer at this address.", registry=REGISTRY)
 in_flight = Gauge("farebox_calls_in_flight", "Calls on their way.", registry=REGISTRY)
 drains = Gauge("farebox_drains", "Answers that are read on after their client left.", registry=REGISTRY)
 drained = Gauge("farebox_drained_total", "Answers that were read on after their client left, since the start.", registry=REGISTRY)
 drains_refused = Gauge(
     "farebox_drains_refused_total", "Answers that were not read on, because too many were, since the start.", registry=REGISTRY
 )
+journal_records = Gauge(
+    "farebox_journal_records", "Settlements in the capture journal that the ledger does not have yet.", registry=REGISTRY
+)
+journaled = Counts("farebox_journaled", "Settlements written to the capture journal, because the ledger could not be reached.")
+replayed = Counts("farebox_replayed", "Settlements that the ledger took when it could be reached again, or after a restart.")
 queue = Gauge("farebox_ledger_queue", "Commands waiting for the ledger.", registry=REGISTRY)
 upstream_open = Gauge("farebox_upstream_connections", "Connections to providers.", registry=REGISTRY)
 batch_size = Spread("farebox_ledger_batch_commands", "Commands per commit.", (1, 2, 4, 8, 16, 32, 64, 128, 256, 512))

@@ -12,6 +12,7 @@ PICO_PER_USD = NANO_PER_USD * PICO_PER_NANO
 NANO_MAX = 2**62
 """The largest amount that anything may hold: sums of two still fit a signed 64-bit column."""
 BASIS_POINTS = 10_000
+_EXPONENT_MAX = 18  # beyond it no amount can be; and a product may be more than Decimal can hold
 
 
 class NotMoneyError(ValueError):
@@ -35,7 +36,7 @@ def _parse(text: str, scale: int, unit: str) -> int:
         raise NotMoneyError(f"{text!r} is not an amount in dollars, such as 12.50") from None
     if not value.is_finite():
         raise NotMoneyError(f"{text!r} is not a finite amount in dollars")
-    if abs(value) * scale >= NANO_MAX:
+    if value.adjusted() > _EXPONENT_MAX or abs(value) * scale >= NANO_MAX:
         raise NotMoneyError(f"{text!r} is larger than any amount that can be booked")
     scaled = value * scale
     if scaled != scaled.to_integral_value():

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, Protocol, TypeVar
@@ -33,11 +34,13 @@ class QuietServer(uvicorn.Server):
         yield
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises SettingsError when the address cannot be had."""
+def listening_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket that listens; `shared`: one of several of ours on the same address. Raises SettingsError when the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio sends small answers without delay
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         made.bind((host, port))
         made.listen(_BACKLOG)  # from here on clients may connect, and wait until the server takes them
@@ -46,6 +49,28 @@ def listening_socket(host: str, port: int) -> socket.socket:
         raise SettingsError(problem=f"cannot listen on {host}:{port}: {problem.strerror or problem}") from problem
     made.setblocking(False)
     return made
+
+
+def listening_sockets(host: str, port: int, count: int) -> list[socket.socket]:
+    """One socket for each of several processes that answer at one address. Raises SettingsError when it cannot be had.
+
+    On Linux the kernel spreads connections over sockets of one address (SO_REUSEPORT). Processes that accept from one shared socket do not: the
+    first to wake takes all that wait, and of 64 connections at once one of four processes was seen to get 8 to 52. Whoever opened the sockets
+    keeps them open while processes come and go, so a process that dies takes along only the connections that it had accepted: those that wait
+    in its socket's queue are its successor's. Elsewhere SO_REUSEPORT spreads nothing, and one socket is shared.
+    """
+    first = listening_socket(host, port)  # not to be shared: an address that another gateway has is refused, not halved
+    if sys.platform != "linux":
+        return [first] * count
+    address = first.getsockname()
+    first.close()
+    return [listening_socket(address[0], address[1], shared=True) for _ in range(count)]
+
+
+def inherited(handle: int) -> socket.socket:
+    """A socket that whoever started this process opened."""
+    made = socket.socket(fileno=handle)
+    return socket.socket(made.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=made.detach())  # named, as above
 
 
 def server(app: Asgi, *, keep_alive_s: float = 75) -> QuietServer:

@@ -5,11 +5,13 @@ Secrets may be written as the value, as `env:NAME`, or as `file:PATH`; they are 
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
@@ -18,8 +20,13 @@ from farebox import limits as defaults
 from farebox.errors import SettingsError
 from farebox.money import NotMoneyError, parse_usd
 
+OWN_PROVIDER = "own"
+"""Stands where a provider's name does, in prices and charges of work that is not proxied."""
 PROVIDER_ENVIRONMENT = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 """With one of these in the environment, its provider is on without a file."""
+_SQLITE = "sqlite:///"
+_POSTGRES = ("postgresql://", "postgres://")
+_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:[0-9]*)?")
 
 
 def _secret(value: object) -> object:
@@ -52,13 +59,19 @@ class Server(_Section):
     admin_listen: str | None = Field(None, description="Address of its own for the control API and /metrics.")
     admin_shared: bool = Field(False, description="Serve the control API on `listen` even when that is not loopback.")
     data_dir: Path | None = Field(None, description="Folder for admin.key and the like; the SQLite file's folder when not set.")
+    workers: int = Field(
+        1, ge=1, le=defaults.workers_max, description="Gateway processes at this address; more than one needs a PostgreSQL store."
+    )
     topup_url: str = Field("", description="Where a caller whose money is gone can get more; told in 402 answers.")
 
 
 class Store(_Section):
     """Where the ledger is."""
 
-    url: str = Field("sqlite:///farebox.db", description="sqlite:///PATH (relative) or sqlite:////PATH (absolute).")
+    url: Annotated[str, BeforeValidator(_secret)] = Field(
+        "sqlite:///farebox.db",
+        description="sqlite:///PATH (relative), sqlite:////PATH (absolute) or postgresql://USER:PASSWORD@HOST/NAME (or env:NAME, file:PATH).",
+    )
 
 
 class Provider(_Section):
@@ -98,6 +111,12 @@ class Limits(_Section):
     drains_per_key_max: int = Field(defaults.drains_per_key_max, ge=0, description="How many such answers at once for one key.")
     calls_in_flight_max: int = Field(defaults.calls_in_flight_max, ge=1, description="How many calls at once.")
     shutdown_s_max: int = Field(defaults.shutdown_s_max, ge=0, description="How long a stopping gateway waits for calls to end.")
+    heartbeat_lost_s: int = Field(
+        defaults.heartbeat_lost_s,
+        ge=3,
+        le=3600,
+        description="After so long a silence a process on the same PostgreSQL store is taken for dead, and what it held is charged.",
+    )
     replay_kept_s: int = Field(
         defaults.replay_kept_s, ge=0, description="How long answers are kept for a repeated Idempotency-Key; 0: not at all."
     )
@@ -108,6 +127,28 @@ class Pricing(_Section):
 
     import_at_start: bool = Field(True, description="Fill an empty price book from the prices that come with farebox.")
     jump_factor_max: int = Field(3, ge=1, description="An import that moves a price by more than this factor needs --accept.")
+
+
+WhenShort = Literal["refuse", "write_off"]
+
+
+class Source(_Section):
+    """One source of events."""
+
+    when_short: WhenShort = Field("refuse", description="As `events.when_short`, for this source.")
+
+
+class Events(_Section):
+    """Events that tell of work that was not proxied (`POST /api/v1/events`)."""
+
+    when_short: WhenShort = Field(
+        "refuse", description="What becomes of an event that money or a cap does not cover: refuse it, or charge it and write_off the rest."
+    )
+    sources: dict[str, Source] = Field({}, description="Other rules for single sources, by the events' `source`.")
+
+    def when_short_of(self, source: str) -> WhenShort:
+        """The rule for a source."""
+        return self.sources[source].when_short if source in self.sources else self.when_short
 
 
 class Log(_Section):
@@ -129,18 +170,35 @@ class Settings(BaseSettings):
     models: dict[str, Model] = {}
     limits: Limits = Limits()
     pricing: Pricing = Pricing()
+    events: Events = Events()
     log: Log = Log()
     admin_key: SecretStr | None = Field(None, description="The first admin key, at least 16 characters.")
 
     @property
+    def place(self) -> Path | str:
+        """Where the store is: a SQLite file, or the URL of a PostgreSQL database."""
+        return self.store_path if self.store.url.startswith(_SQLITE) else self.store.url
+
+    @property
     def store_path(self) -> Path:
-        """The SQLite file."""
-        return Path(self.store.url.removeprefix("sqlite:///")).expanduser()
+        """The SQLite file. Raises SettingsError where there is none."""
+        if not self.store.url.startswith(_SQLITE):
+            raise SettingsError(problem="this is for a SQLite store; store.url names a PostgreSQL database")
+        return Path(self.store.url.removeprefix(_SQLITE)).expanduser()
+
+    @property
+    def store_id(self) -> str:
+        """By what two processes on one machine know that they mean the same store. Tells neither user nor password."""
+        if self.store.url.startswith(_SQLITE):
+            return str(self.store_path.resolve())
+        address = urlsplit(self.store.url)
+        return address.netloc.rpartition("@")[2] + address.path
 
     @property
     def data_dir(self) -> Path:
         """The folder for the gateway's own small files."""
-        return self.server.data_dir or self.store_path.parent
+        here = self.store_path.parent if self.store.url.startswith(_SQLITE) else Path()
+        return self.server.data_dir or here
 
 
 class Loaded(BaseModel):
@@ -187,6 +245,7 @@ class _Values(BaseModel):
     models: dict[str, Model] = {}
     limits: Limits = Limits()
     pricing: Pricing = Pricing()
+    events: Events = Events()
     log: Log = Log()
     admin_key: SecretStr | None = None
 
@@ -247,9 +306,23 @@ def _nearest(name: str, names: list[str]) -> str:
 
 
 def _check(settings: Settings) -> None:
-    if not settings.store.url.startswith("sqlite:///"):
+    if not settings.store.url.startswith((_SQLITE, *_POSTGRES)):
         scheme = settings.store.url.partition(":")[0]
-        raise SettingsError(problem=f"store.url: a store of kind {scheme!r} is not known; write sqlite:///PATH")
+        raise SettingsError(
+            problem=f"store.url: a store of kind {scheme!r} is not known; write sqlite:///PATH or postgresql://USER@HOST/NAME"
+        )
+    if not settings.store.url.startswith(_SQLITE) and not _is_database(settings.store.url):
+        raise SettingsError(
+            problem="store.url is not the URL of a database, such as postgresql://USER:PASSWORD@HOST/NAME; "
+            "in a password, write @ : / ? # % as %40 %3A %2F %3F %23 %25"
+        )
+    if settings.server.workers > 1 and settings.store.url.startswith(_SQLITE):
+        raise SettingsError(
+            problem=f"server.workers is {settings.server.workers}, but SQLite serves one process: set server.workers = 1, "
+            'or store.url = "postgresql://USER@HOST/NAME"'
+        )
+    if OWN_PROVIDER in settings.providers:
+        raise SettingsError(problem=f"providers.{OWN_PROVIDER}: this name stands for work that is not proxied; choose another")
     for name in ("listen", "admin_listen"):
         value = getattr(settings.server, name)
         if value is not None:
@@ -260,6 +333,18 @@ def _check(settings: Settings) -> None:
             problem=f"server.listen is {settings.server.listen}, which others can reach: give the control API an address of its own "
             '(server.admin_listen = "127.0.0.1:8081") or say server.admin_shared = true'
         )
+
+
+def _is_database(url: str) -> bool:
+    """Whether a URL can be understood in one way only. What is wrong with one is not quoted: it may be a part of its password."""
+    try:
+        address = urlsplit(url)
+        parse_qs(address.query, strict_parsing=True)
+    except ValueError:
+        return False
+    who, _, hosts = address.netloc.rpartition("@")
+    ports = [_PORT.fullmatch(host) for host in hosts.split(",")]
+    return "@" not in who + address.path + address.fragment and ":" not in who.partition(":")[2] and all(ports)
 
 
 def parse_address(text: str, name: str) -> tuple[str, int]:

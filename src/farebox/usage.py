@@ -31,6 +31,8 @@ IMAGES = "images"
 VIDEO_MS = "video_ms"
 PAGES = "pages"
 REQUESTS = "requests"
+MILLIONTHS = "millionths"
+"""Of the unit of an own meter: half a render minute is 500,000 of them."""
 
 INPUT_TOKEN_UNITS = (
     IN_TEXT,
@@ -57,9 +59,12 @@ OTHER_UNITS = (
     VIDEO_MS,
     PAGES,
     REQUESTS,
+    MILLIONTHS,
 )
 ALL_UNITS = frozenset(INPUT_TOKEN_UNITS + OUTPUT_TOKEN_UNITS + OTHER_UNITS)
 TOKEN_UNITS = frozenset(INPUT_TOKEN_UNITS + OUTPUT_TOKEN_UNITS)
+BY_THE_MILLION = TOKEN_UNITS | {MILLIONTHS}
+"""Units whose prices are told per million."""
 
 
 class Conditions(msgspec.Struct, frozen=True, gc=False):

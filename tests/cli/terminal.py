@@ -66,8 +66,9 @@ class Terminal:
 class Office(Terminal):
     """A terminal in the folder of a gateway that runs."""
 
-    def __init__(self, folder: Path, url: str, sim_url: str) -> None:
+    def __init__(self, folder: Path, url: str, sim_url: str, store: str = "") -> None:
         super().__init__(folder)
+        self.store = store
         self.url = url
         self.sim_url = sim_url
 
@@ -83,7 +84,7 @@ class Office(Terminal):
         return account, self.json("keys", "create", "--account", account, "--limit", limit)["key"]
 
 
-def open_office(folder: Path, sim_url: str) -> Serving:
+def open_office(folder: Path, sim_url: str, store: str = "sqlite:///farebox.db") -> Serving:
     """A gateway in a folder of its own."""
-    (folder / "farebox.toml").write_text(TOML.format(sim=sim_url))
+    (folder / "farebox.toml").write_text(TOML.format(sim=sim_url) + f'[store]\nurl = "{store}"\n')
     return Serving(["serve"], folder / "gateway.log", environment=Terminal(folder).environment, folder=folder)

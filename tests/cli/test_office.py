@@ -10,6 +10,12 @@ import pytest
 from cli.terminal import Office
 
 
+@pytest.fixture
+def office(either_office: Office) -> Office:
+    """All of this over each kind of store."""
+    return either_office
+
+
 def test_an_account_is_found_by_id_external_id_and_name(office: Office) -> None:
     """What `accounts create` made, every later command finds by whatever a person calls it; who is meant must be clear."""
     made = office.json("accounts", "create", "found by name", "--external-id", "ext-1", "--metadata", "plan=pro")

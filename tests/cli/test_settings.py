@@ -42,6 +42,14 @@ def test_commands_work_without_the_provider_keys_of_the_gateway(terminal: Termin
     assert terminal.json("accounts", "list")["data"] == []
 
 
+@pytest.mark.parametrize("url", ["postgresql://me:hidden@db/farebox", "postgresql://me@db/farebox?password=hidden&sslmode=require"])
+def test_a_password_within_a_url_is_masked(terminal: Terminal, url: str) -> None:
+    """`config show` tells who and where, and not the password."""
+    (terminal.folder / "farebox.toml").write_text(f'[store]\nurl = "{url}"\n')
+    shown = terminal.json("config", "show")["store.url"]["value"]
+    assert shown == url.replace("hidden", "••••••••")
+
+
 def test_more_workers_than_sqlite_can_serve_are_refused(terminal: Terminal) -> None:
     """N > 1 on SQLite is refused in words, before anything is opened."""
     assert "SQLite serves one process" in terminal.fails("serve", "--workers", "2")

@@ -17,7 +17,7 @@ async def test_the_first_admin_key_is_made_with_the_store_and_kept_in_a_file_of_
     assert file.read_text().strip() == back.secret
     assert kind_of(back.secret) == "admin"
     assert back.reports.admin_key(fingerprint_of(back.secret)) is not None
-    stored = b"".join(path.read_bytes() for path in back.context.store.parent.glob("farebox.db*"))
+    stored = b"".join(path.read_bytes() for path in back.context.settings.store_path.parent.glob("farebox.db*"))
     assert back.secret.encode() not in stored
 
 

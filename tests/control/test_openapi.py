@@ -33,6 +33,11 @@ SLOW = ("/api/v1/prices/import", "/api/v1/verify")
 """Routes that take a while each time: tests of their own look at them."""
 
 
+OWN = {("get", "/key"), ("get", "/credits"), ("get", "/generation"), ("post", "/holds")}
+OWN |= {("post", f"/holds/{{hold_id}}/{action}") for action in ("extend", "capture", "release")}
+"""What a gateway key may ask: about itself, and for itself."""
+
+
 class Resident:
     """A back office on an event loop of its own, with something of everything in it, for code that does not wait."""
 
@@ -111,13 +116,14 @@ async def test_the_document_names_every_route_of_the_contract(back: Back) -> Non
         PUT /accounts/{account_id}/budgets, GET /accounts/{account_id}/budgets, PUT /keys/{key_id}/budgets, GET /keys/{key_id}/budgets,
         POST /keys, GET /keys, GET /keys/{key_id}, PATCH /keys/{key_id}, DELETE /keys/{key_id}, POST /keys/{key_id}/pause,
         POST /keys/{key_id}/resume, POST /keys/{key_id}/rotate, GET /key, GET /credits, GET /generation, GET /usage, GET /charges,
-        GET /holds, GET /transfers, POST /charges/{charge_id}/refunds, GET /prices, POST /prices/import, POST /quotes, POST /verify,
+        GET /holds, POST /holds, POST /holds/{hold_id}/extend, POST /holds/{hold_id}/capture, POST /holds/{hold_id}/release, POST /events,
+        GET /transfers, POST /charges/{charge_id}/refunds, GET /prices, POST /prices/import, POST /quotes, POST /verify,
         GET /healthz, GET /readyz"""
     assert {one.strip() for one in wanted.split(",")} <= told
 
 
 async def test_no_route_is_open_to_who_has_no_key(back: Back) -> None:
-    """Nor to a key of another kind, but for the three that answer about itself; nothing is made meanwhile."""
+    """Nor to a key of another kind, but for those that concern itself; nothing is made meanwhile."""
     account = await back.account()
     key, secret = await back.key(account)
     before = await back.post("/verify")
@@ -125,11 +131,11 @@ async def test_no_route_is_open_to_who_has_no_key(back: Back) -> None:
     for path, item in paths.items():
         if path in ("/healthz", "/readyz"):
             continue
-        place = path.format(account_id=account, key_id=key, charge_id="hold_x")
+        place = path.format(account_id=account, key_id=key, charge_id="hold_x", hold_id="hold_x", meter="minute")
         for method in item:
             for sent, status in ((None, 401), ("wrong", 401), (secret, 403)):
                 answer = await back.client(sent).request(method, place, json={} if method != "get" else None)
-                own = path.removeprefix("/api/v1") in ("/key", "/credits", "/generation")
+                own = (method, path.removeprefix("/api/v1")) in OWN
                 assert answer.status_code == status or (own and sent == secret), f"{method} {path} {answer.text}"
     after = await back.post("/verify")
     assert (after["sums_usd"], after["counts"]) == (before["sums_usd"], before["counts"])

@@ -32,6 +32,9 @@ async def _raw(back: Back, content: bytes, kind: str = "application/json") -> An
         (b'{"metadata": {"a": "\\ud800"}}', 400, "invalid_json"),
         (b'{"metadata": {"a": "\\u0000"}}', 422, "invalid_request"),
         (b'{"name": "a\\u0000b"}', 422, "invalid_request"),
+        (b'{"metadata": {"\\u0000": "a"}}', 422, "invalid_request"),
+        ('{"name": "a\\u0000b"}'.encode("utf-16"), 422, "invalid_request"),
+        (b'{"name": "\xed\xa0\x80"}', 400, "invalid_json"),
         (b'{"metadata": {"a": 1}}', 422, "invalid_request"),
         (b'{"parent": 5}', 422, "invalid_request"),
     ],
@@ -42,6 +45,20 @@ async def test_an_unreadable_body_does_nothing(back: Back, content: bytes, statu
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert (await back.get("/accounts"))["data"] == []
+
+
+@pytest.mark.parametrize("target", ["/accounts/a%00b", "/keys/%00", "/accounts?parent=%00", "/charges?request_id=a%00"])
+async def test_a_nul_character_is_refused_wherever_it_stands(back: Back, target: str) -> None:
+    """In a path and in a query: PostgreSQL has no text with one, so that no store is asked for it."""
+    answer = await back.http.get(f"/api/v1{target}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), answer.text
+    assert "NUL" in answer.json()["detail"]
+
+
+async def test_an_escaped_backslash_is_no_nul_character(back: Back) -> None:
+    """What only looks like the escape is kept as it was sent."""
+    account = await back.post("/accounts", {"metadata": {"note": "\\u0000"}})
+    assert account["metadata"] == {"note": "\\u0000"}
 
 
 async def test_an_unknown_field_is_told_with_the_nearest_right_one(back: Back) -> None:

@@ -150,12 +150,12 @@ async def test_a_question_that_makes_no_sense_is_told_why(back: Back, query: str
 async def test_a_report_that_takes_too_long_is_given_up(back: Back, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the advice to ask for less; the connection works on."""
     from farebox import limits
-    from farebox.store import reports
+    from farebox.store import sqlite_connection
 
     await _traffic(back)
     with monkeypatch.context() as patched:
         patched.setattr(limits, "report_s_max", -1)
-        patched.setattr(reports, "_PROGRESS_STEPS", 1)
+        patched.setattr(sqlite_connection, "_PROGRESS_STEPS", 1)
         answer = await back.http.get("/api/v1/charges")
         assert (answer.status_code, answer.json()["code"]) == (422, "report_too_long")
     assert len(await _usage(back, by="key")) == 2

@@ -19,7 +19,8 @@ from farebox.gateway.identify import hash_of
 from farebox.ids import new_id
 from farebox.ledger.commands import GrantMoney, IssueKey, OpenAccount
 from farebox.ledger.model import Key
-from farebox.store.sqlite import SqliteStore, connect_reader
+from farebox.store.sqlite import SqliteStore
+from farebox.store.sqlite_connection import connect_reader
 from farebox.store.verify import verify
 
 SOAK = os.environ.get("FAREBOX_SOAK") == "1"

@@ -91,6 +91,16 @@ def test_the_agents_page_works_word_by_word(terminal: Terminal) -> None:
     assert adds_up(terminal.folder)["spent"] == Decimal(receipt[1]) * 10**9
 
 
+def test_the_metering_page_works_word_by_word(terminal: Terminal) -> None:
+    """A hold and an event of an own meter, with the client; the wallet shows both."""
+    terminal.run("export OPENAI_API_KEY=sk-…")
+    terminal.serve()
+    with contextlib.chdir(terminal.folder):
+        said = play(terminal, "docs/meter.md")
+    assert said.split() == ["0.25", "charged", "repeated", "9.67"]
+    assert adds_up(terminal.folder)["spent"] == 330_000_000
+
+
 def test_the_operating_page_works_word_by_word(terminal: Terminal) -> None:
     """Endpoints answer, a backup of a running gateway adds up, and it stops when told to."""
     terminal.run("export OPENAI_API_KEY=sk-…")

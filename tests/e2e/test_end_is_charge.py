@@ -50,9 +50,30 @@ async def test_a_whole_answer_is_withheld_until_the_charge_is_durable(house: Hou
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-async def test_a_ledger_lost_at_the_end_costs_the_answer_and_not_the_charge(house: House, *, stream: bool) -> None:
-    """The client is told not to repeat it; as soon as the ledger is back the call is charged, exactly."""
+async def test_a_ledger_lost_at_the_end_costs_neither_the_answer_nor_the_charge(house: House, *, stream: bool) -> None:
+    """What it came to is on this machine's disk, so the client gets the end; what it cost is booked, exactly, as soon as the ledger is back."""
     secret = await house.customer()
+    async with await dial(house) as wire:
+        await wire.ask(secret, "hi sim:delay=150 sim:output=5", stream=stream)
+        await until(lambda: house.books()["held"])
+        up_again = await ledger_down(house)
+        seen = await wire.until(b"[DONE]" if stream else b'"usage"')
+        assert b" 200 " in seen
+        assert b"x-farebox-cost" not in seen, "nobody knows yet what the ledger makes of it"
+        assert house.charges() == []
+        assert house.running.outage.records == 1
+        await up_again()
+    charge = await _one(house)
+    assert charge.completeness == "exact"
+    assert house.running.outage.records == 0
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_where_neither_ledger_nor_journal_can_be_written_the_answer_does_not_end(house: House, *, stream: bool) -> None:
+    """The client is told not to repeat it, and the hold stays; as soon as the ledger is back the call is charged, exactly."""
+    secret = await house.customer()
+    (journal,) = house.running.settings.data_dir.glob("captures-*.journal")
+    journal.unlink()
     async with await dial(house) as wire:
         await wire.ask(secret, "hi sim:delay=150 sim:output=5", stream=stream)
         await until(lambda: house.books()["held"])
@@ -62,6 +83,7 @@ async def test_a_ledger_lost_at_the_end_costs_the_answer_and_not_the_charge(hous
         assert stream or b"x-should-retry: false" in seen
         assert b"[DONE]" not in seen
         assert house.charges() == []
+        assert house.books()["held"]
         await up_again()
     charge = await _one(house)
     assert charge.completeness == "exact"

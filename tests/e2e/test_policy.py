@@ -14,7 +14,7 @@ from farebox.ledger.commands import EditAccount, EditKey, SetBudgets
 from farebox.ledger.model import Budget, Counter, Filter
 from farebox.money import divide_half_even
 from farebox.pricing.rows import PriceRow
-from farebox.store.pricebook import publish
+from farebox.store.pricebook import publish, publishing
 from farebox.store.reading import Reader
 from support.house import House, until
 
@@ -150,7 +150,8 @@ async def _reprice(house: House, change: Callable[[PriceRow], PriceRow | None], 
         prices = [changed for row in listed if row.model == "gpt-4o-mini" and (changed := change(row))]
     else:
         prices = [changed for row in listed if (changed := change(row) if row.model == "gpt-4o-mini" else row)]
-    return await publish(house.running.batcher, books, books.listed.rows(), prices, scope=scope)
+    async with publishing(house.running.batcher) as owner:
+        return await publish(house.running.batcher, owner, books, books.listed.rows(), prices, scope=scope)
 
 
 def _times(factor: int) -> Callable[[PriceRow], PriceRow]:

@@ -111,7 +111,9 @@ async def test_an_idempotent_call_keeps_its_name_through_the_second_attempt(hous
 
 
 async def test_a_ledger_lost_between_two_attempts_leaves_no_hold(house: House) -> None:
-    """The first attempt's end is submitted again until it is booked: it is never left to a deadline."""
+    """The first attempt's end is submitted again until it is booked, and so is what was asked with it, to be given back: nothing is left to
+    a deadline.
+    """
     secret = await house.customer()
     _fail_first(house, 1)
     post = house.running.batcher.post
@@ -129,7 +131,7 @@ async def test_a_ledger_lost_between_two_attempts_leaves_no_hold(house: House) -
     answer = await house.chat(secret)
     assert (answer.status_code, answer.headers["x-farebox-reason"]) == (503, "ledger_unavailable")
     await house.settled()
-    assert [charge.outcome for charge in house.charges()] == ["released"]
+    assert [(charge.outcome, charge.price) for charge in house.charges()] == [("released", 0)] * 2
     assert house.books()["held"] == 0
 
 

@@ -1,17 +1,19 @@
-"""A desk for every test: a real store in a folder of its own. When the test is over, the books must add up."""
+"""A desk for every test: a real store of either kind, for itself alone. When the test is over, the books must add up."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from ledger.desk import Desk
+from support.homes import Home, home
+
+__all__ = ["home"]
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Iterator[Desk]:
+def bare(home: Home) -> Iterator[Desk]:
     """A store with nothing in it."""
-    desk = Desk(tmp_path / "farebox.db")
+    desk = Desk(home)
     yield desk
     desk.leave()
 

@@ -6,10 +6,7 @@ A line without a bar must be carried out. See `_VERBS` for the words.
 
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-import apsw
 
 from farebox.clock import from_rfc3339
 from farebox.ledger.commands import (
@@ -35,6 +32,8 @@ from farebox.ledger.commands import (
     OpenAccount,
     Outcome,
     PublishBook,
+    Recorded,
+    RecordEvent,
     Refund,
     Refused,
     Release,
@@ -46,10 +45,11 @@ from farebox.ledger.commands import (
     Unchanged,
 )
 from farebox.ledger.model import Budget, Counter, Filter, Key
+from farebox.store.database import Answer, Database, Entry, Store
 from farebox.store.loading import Loader
-from farebox.store.sqlite import Answer, Entry, SqliteStore, connect_reader
-from farebox.store.statements import statements
+from farebox.store.opening import connect
 from farebox.store.verify import verify
+from support.homes import Home
 
 START = from_rfc3339("2026-03-10T12:00:00Z")
 FAR = 2**60
@@ -60,34 +60,54 @@ _NUMBERS = ("limit", "requests_per_minute", "tokens_per_minute", "concurrent", "
 class Desk:
     """A store, its clock, and what was alarmed."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, home: Home) -> None:
+        self.home = home
         self.now = START
         self.alarms: list[str] = []
         self.gates: dict[str, Gate] = {}
         self.answer: Outcome | None = None
         self._commands = 0
-        self._reader: apsw.Connection | None = None
+        self._readers: Database | None = None
         self.store = self._open()
 
-    def _open(self) -> SqliteStore:
-        return SqliteStore(self.path, clock=lambda: self.now, alarm=lambda name, **_: self.alarms.append(name))
+    @property
+    def now(self) -> int:
+        """The moment it is, for everybody."""
+        return self._now
+
+    @now.setter
+    def now(self, now: int) -> None:
+        self._now = now
+        self.home.stand(now)
+
+    def _open(self) -> Store:
+        return self.home.open(lambda name, **_: self.alarms.append(name))
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        if self._readers is not None:
+            self._readers.close()
+            self._readers = None
+        self.home.leave()
         self.store.close()
 
     def reopen(self) -> None:
-        """Another process on the same file."""
+        """Another process on the same store."""
         self.close()
+        self.store = self._open()
+
+    def die(self, *entries: Entry) -> None:
+        """The process is killed before it commits these; another one finds what it left."""
+        home = self.home.killed(self.store, entries)
+        self.close()
+        self.alarms.clear()
+        self.home = home
+        self.home.stand(self.now)
         self.store = self._open()
 
     def leave(self) -> None:
         """The end of every test that moves money: the equations hold, and nothing was alarmed that was not expected."""
         self.close()
-        verdict = verify(self.path)
+        verdict = verify(self.home.place)
         assert verdict.ok, verdict.findings
 
     # --- asking ------------------------------------------------------------------------------------------------------------------
@@ -104,15 +124,13 @@ class Desk:
         return self.do(command)[0]
 
     def rows(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
-        if self._reader is None:
-            self._reader = connect_reader(self.path)
-        return list(self._reader.execute(sql, arguments))
+        return self.home.rows(sql, *arguments)
 
     def gate(self, key: str = "key", model: str = "openai/gpt-4o", run: str = "", run_limit: int | None = None) -> Gate:
         """What a gateway plans a call with: read as its readers do."""
-        self.rows("SELECT 1")
-        assert self._reader is not None
-        loader = Loader(self._reader, statements("sqlite"))
+        if self._readers is None:
+            self._readers = connect(self.home.place)
+        loader = Loader(self._readers)
         return loader.policy(loader._key(key)).gate(model, run, run_limit)
 
     def id(self) -> str:
@@ -166,6 +184,9 @@ def in_words(outcome: Outcome) -> str:
         case Settled(charge=charge):
             again = (" again" if outcome.repeated else "") + (" revised" if outcome.revised else "")
             return f"charged {charge.price} paid {charge.paid} lost {charge.written_off}{again}"
+        case Recorded():
+            late = (" late" if outcome.late else "") + (" again" if outcome.repeated else "")
+            return f"recorded {outcome.price} paid {outcome.paid}{late}"
         case Requote():
             return f"requote {outcome.what}"
         case Repeated():
@@ -228,6 +249,33 @@ def _capture(desk: Desk, words: Words, named: Named) -> Command:
     )
     answer = named["answer"].encode() if "answer" in named else None
     return Capture(name, result, answer, desk.gates.get(name))
+
+
+def _event(desk: Desk, words: Words, named: Named) -> Command:
+    """`event a 100 at=-1d short=write_off`: work that was done elsewhere, a day ago."""
+    name, price = words
+    ago = named.get("at", "-0s")
+    at = desk.now - span(ago[1:]) if ago.startswith("-") else desk.moment(ago)
+    provider, _, model = named.get("model", "own/render").partition("/")
+    result = Result("recorded", "exact", int(price), int(named.get("cost", 0)), 0, int(named.get("tokens", 0)))
+    gate = desk.gates.get(named.get("gate", "")) or desk.gate(named.get("key", "key"), f"{provider}/{model}", named.get("run", ""))
+    return RecordEvent(
+        id=f"event {name}",
+        fingerprint=named.get("content", "content"),
+        hold_id=named.get("hold", name),
+        request_id=f"req_{name}",
+        gate=gate,
+        result=result,
+        at=at,
+        when_short=named.get("short", "refuse"),  # type: ignore[arg-type]
+        markup_basis_points=0,
+        markup_fixed_nano=0,
+        provider=provider,
+        model=model,
+        route="events",
+        owner="api",
+        run=named.get("run", ""),
+    )
 
 
 def _extend(desk: Desk, words: Words, named: Named) -> Command:
@@ -302,7 +350,7 @@ def _grant(desk: Desk, words: Words, named: Named) -> str:
 def _window(desk: Desk, words: Words, named: Named) -> str:
     """`window key day`: what lies in a counter's windows, oldest first."""
     rows = desk.rows(
-        "SELECT price_held, price_spent FROM windows WHERE counter = ? AND (requests_held OR requests_spent OR price_spent) ORDER BY start",
+        "SELECT price_held, price_spent FROM windows WHERE counter = ? AND (requests_held <> 0 OR requests_spent <> 0 OR price_spent <> 0) ORDER BY start",
         "/".join(words),
     )
     return ", ".join(f"held {held} spent {spent}" for held, spent in rows) or "nothing"
@@ -316,6 +364,7 @@ _VERBS: dict[str, Callable[[Desk, Words, Named], Command | str]] = {
     "topup": _topup,
     "hold": _hold,
     "extend": _extend,
+    "event": _event,
     "capture": _capture,
     "release": lambda desk, words, named: Release(words[0], named.get("outcome", "released")),
     "expire": lambda desk, words, named: Expire(words[0], named.get("why", "orphaned")),  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import ceil
 from zoneinfo import ZoneInfo
 
-from farebox.ledger.commands import Affine, Authorize, Bound, Result
+from farebox.ledger.commands import Affine, Authorize, Bound, RecordEvent, Result
 from farebox.ledger.model import Account, Budget, Counter, Key
 
 Amounts = dict[str, int]
@@ -63,7 +63,7 @@ class Booked:
 class Held:
     """A hold, with what was asked for, and the counters that count it."""
 
-    asked: Authorize
+    asked: Authorize | RecordEvent
     at: int
     amounts: Amounts
     units: int
@@ -239,8 +239,8 @@ def label_of(counter: Counter, at: int) -> object:
 def is_now(counter: Counter, at: int, now: int) -> bool:
     """Whether what happened then still counts now."""
     if counter.window.startswith("rolling:"):
-        step = step_of(counter.window)
-        return at // step * step + step > now - length_of(counter.window)
+        step, length = step_of(counter.window), length_of(counter.window)
+        return now - length - step < at // step * step <= now + length
     return label_of(counter, at) == label_of(counter, now)
 
 

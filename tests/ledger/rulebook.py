@@ -24,17 +24,18 @@ from farebox.ledger.commands import (
     Move,
     OpenAccount,
     PublishBook,
+    RecordEvent,
     Refund,
     Release,
     Result,
     SetBudgets,
 )
 from farebox.ledger.model import Account, Budget, Counter, Key, Leg
-from ledger.model import MEASURES, Amounts, Block, Booked, Books, Held, Taken, bound_at, is_now, label_of, length_of, step_of
+from ledger.model import MEASURES, UNIT_US, Amounts, Block, Booked, Books, Held, Taken, bound_at, is_now, label_of, length_of, step_of
 
 T = TypeVar("T", Account, Key)
 Said = dict[str, Any]
-HOT = (Authorize, Capture, Release, Expire)
+HOT = (Authorize, Capture, Release, Expire, RecordEvent)
 DRAWN_UP = {Extend: "gate", GrantMoney: "grant_id", OpenAccount: "account_id"}
 
 
@@ -65,12 +66,14 @@ class Rulebook:
     def __init__(self) -> None:
         self.books = Books()
         self.kept: dict[str, tuple[Command, Said]] = {}
+        self.events: dict[str, tuple[str, Said]] = {}
         self.wrote = False
         self._rules: dict[type, Callable[[Any, int], Said]] = {
             Authorize: self.authorize,
             Capture: self.capture,
             Release: self.release,
             Expire: self.expire,
+            RecordEvent: self.record,
             Extend: self.extend,
             OpenAccount: self.open_account,
             EditAccount: self.edit_account,
@@ -167,7 +170,7 @@ class Rulebook:
 
     # --- calls -------------------------------------------------------------------------------------------------------------------
 
-    def gate_refuses(self, gate: Gate, now: int) -> Said | None:
+    def is_stale(self, gate: Gate) -> Said | None:
         key = self.books.keys[gate.key.id]
         path = [self.books.accounts[name] for name in self.books.path(key.account)]
         if key.rev != gate.key.rev:
@@ -176,6 +179,14 @@ class Rulebook:
             return {"kind": "requote", "what": "account"}
         if gate.book_version != self.books.book:
             return {"kind": "requote", "what": "prices"}
+        return None
+
+    def gate_refuses(self, gate: Gate, now: int) -> Said | None:
+        stale = self.is_stale(gate)
+        if stale is not None:
+            return stale
+        key = self.books.keys[gate.key.id]
+        path = [self.books.accounts[name] for name in self.books.path(key.account)]
         if key.status == "revoked":
             return refused("key_revoked", key.id)
         if key.expires_at is not None and key.expires_at <= now:
@@ -189,7 +200,8 @@ class Rulebook:
         books, gate, idem = self.books, command.gate, command.idempotency
         before = books.holds.get(command.hold_id)
         if before is not None:
-            return held(before, repeated=True) if same_call(before.asked, command) else {"kind": "conflict"}
+            same = isinstance(before.asked, Authorize) and same_call(before.asked, command)
+            return held(before, repeated=True) if same else {"kind": "conflict"}
         no = self.gate_refuses(gate, now)
         if no is not None:
             return no
@@ -207,14 +219,18 @@ class Rulebook:
             return units
         amounts = bound_at(command.bound, units)
         least = min(room.room for room in rooms if room.measure == "price")
-        counted = {name for name, counter in books.counters.items() if books.counts(counter, gate.key.id, model, command.run)}
-        counted |= {cap_of_run(gate.key.id, command.run)} if command.run else set()
+        counted = self.counters_of(command)
         hold = Held(command, now, amounts, units, books.draw(wallet, amounts["price"], now), now + command.lasts, counted)
         books.holds[command.hold_id] = hold
         if idem is not None:
             books.taken[place] = Taken(idem.fingerprint, command.request_id)
         self.wrote = True
         return held(hold) | {"available": max(least - amounts["price"], 0)}
+
+    def counters_of(self, command: Authorize | RecordEvent) -> set[str]:
+        key, model = command.gate.key.id, f"{command.provider}/{command.model}"
+        counted = {name for name, counter in self.books.counters.items() if self.books.counts(counter, key, model, command.run)}
+        return counted | ({cap_of_run(key, command.run)} if command.run else set())
 
     def extend(self, command: Extend, now: int) -> Said:
         hold = self.books.holds.get(command.hold_id)
@@ -279,6 +295,59 @@ class Rulebook:
         self.close_name(hold, "done", None)
         return settled(hold)
 
+    def record(self, command: RecordEvent, now: int) -> Said:
+        """Once, for ever: what it came to, or why not."""
+        before = self.events.get(command.id)
+        if before is not None:
+            if before[0] != command.fingerprint:
+                return {"kind": "conflict"}
+            return before[1] if before[1]["kind"] == "refused" else before[1] | {"repeated": True}
+        said = self.is_stale(command.gate)
+        if said is not None:
+            return said
+        said = self.forbidden_then(command, now) or self.work_done(command, min(command.at, now), now)
+        self.events[command.id] = (command.fingerprint, said)
+        self.wrote = True
+        return said
+
+    def forbidden_then(self, command: RecordEvent, now: int) -> Said | None:
+        key, at = self.books.keys[command.gate.key.id], command.at
+        if at < now - 35 * UNIT_US["d"]:
+            return refused("event_too_old")
+        if at > now + 5 * UNIT_US["m"]:
+            return refused("event_in_future")
+        if key.status != "active" and at >= key.status_since:
+            return refused(f"key_{key.status}", key.id)
+        if key.expires_at is not None and key.expires_at <= at:
+            return refused("key_expired", key.id)
+        path = [self.books.accounts[name] for name in self.books.path(key.account)]
+        shut = next((node for node in path if node.status != "active" and at >= node.status_since), None)
+        return None if shut is None else refused("account_paused", shut.id)
+
+    def work_done(self, command: RecordEvent, at: int, now: int) -> Said:
+        """Counted at its time; paid from what there is now, as far as the caps of its time go."""
+        books, result, key = self.books, command.result, command.gate.key.id
+        wallet, model = books.wallet_of(command.gate.key.account), f"{command.provider}/{command.model}"
+        caps = [cap for cap in books.caps_on(key, model, run_caps(command.gate)) if cap.hard and not cap.rate]
+        needs = {"price": result.price, "cost": result.cost, "tokens": result.tokens, "requests": 1}
+        rooms = [self.wallet_room(wallet, now), *(self.cap_room(cap, at) for cap in caps)]
+        if command.when_short == "refuse" and any(needs[MEASURES[room.measure]] > room.room for room in rooms):
+            return self.no_money(command.bound, rooms, needs, at)
+        payable = Fraction(result.price)
+        for room in rooms[1:]:
+            need = needs[MEASURES[room.measure]]
+            if need > max(room.room, 0):
+                payable = min(payable, Fraction(result.price * max(room.room, 0), need))
+        legs = books.draw(wallet, int(payable), now)
+        counted = self.counters_of(command)
+        run = {cap_of_run(key, command.run): Counter(key, "lifetime")} if command.run else {}
+        late = any(not is_now((books.counters | run)[name], at, now) for name in counted)
+        paid = sum(part for _, part in legs)
+        charge = Booked(result, result.price, result.cost, result.tokens, legs)
+        amounts = needs | {"price": paid}
+        books.holds[command.hold_id] = Held(command, at, amounts, 1, legs, now, counted, "captured", charge)
+        return {"kind": "recorded", "charge_id": command.hold_id, "price": result.price, "paid": paid, "late": late, "repeated": False}
+
     def charge(self, hold: Held, result: Result, of_run: tuple[Budget, ...], now: int) -> None:
         """The hold pays first, then what is free, as far as the caps go; nobody else's hold ever does."""
         legs = taken_from(hold.legs, result.price)
@@ -316,7 +385,7 @@ class Rulebook:
 
     def close_name(self, hold: Held, how: str, answer: bytes | None) -> None:
         """What becomes of the Idempotency-Key, if this request still has it."""
-        idem = hold.asked.idempotency
+        idem = hold.asked.idempotency if isinstance(hold.asked, Authorize) else None
         place = (hold.key, "" if idem is None else idem.name)
         taken = self.books.taken.get(place)
         if taken is None or taken.request != hold.asked.request_id:
@@ -424,7 +493,7 @@ class Rulebook:
         before = self.books.accounts[command.account_id]
         if before.status == "closed":
             return refused("account_closed", before.id)
-        self.books.accounts[before.id] = changed(before, command.changes)
+        self.books.accounts[before.id] = changed(before, command.changes, now)
         return done(0)
 
     def issue_key(self, command: IssueKey, now: int) -> Said:
@@ -441,7 +510,7 @@ class Rulebook:
         before = self.books.keys[command.key_id]
         if before.status == "revoked":
             return refused("key_revoked", before.id)
-        self.books.keys[before.id] = changed(before, command.changes)
+        self.books.keys[before.id] = changed(before, command.changes, now)
         if command.limit != "":
             self.books.limits[before.id] = command.limit
         self.make_counters(before.id, now)
@@ -451,9 +520,9 @@ class Rulebook:
         self.books.budgets[command.scope] = command.budgets
         self.make_counters(command.scope, now)
         if command.scope in self.books.keys:
-            self.books.keys[command.scope] = changed(self.books.keys[command.scope], {})
+            self.books.keys[command.scope] = changed(self.books.keys[command.scope], {}, now)
         else:
-            self.books.accounts[command.scope] = changed(self.books.accounts[command.scope], {})
+            self.books.accounts[command.scope] = changed(self.books.accounts[command.scope], {}, now)
         return done(0)
 
     def make_counters(self, scope: str, now: int) -> None:
@@ -476,8 +545,9 @@ def content(command: Command) -> object:
     return (type(command).__name__, fields)
 
 
-def changed(before: T, changes: dict[str, object]) -> T:
-    return msgspec.structs.replace(before, **changes, rev=before.rev + 1)
+def changed(before: T, changes: dict[str, object], now: int) -> T:
+    since = {"status_since": now} if changes.get("status", before.status) != before.status else {}
+    return msgspec.structs.replace(before, **changes, **since, rev=before.rev + 1)
 
 
 def fits(bound: Bound, units: int, rooms: list[Room]) -> bool:

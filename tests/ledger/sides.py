@@ -3,9 +3,7 @@
 Chance is whoever draws: Hypothesis, which makes a failure small, or a seeded generator, which goes far.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -32,6 +30,7 @@ from farebox.ledger.commands import (
     OpenAccount,
     Outcome,
     PublishBook,
+    RecordEvent,
     Refund,
     Refused,
     Release,
@@ -40,9 +39,11 @@ from farebox.ledger.commands import (
     Settled,
 )
 from farebox.ledger.model import Budget, Counter, Filter, Key
+from farebox.store.database import Answer
 from ledger.desk import FAR, Desk
 from ledger.model import Held, label_of
 from ledger.rulebook import Rulebook, Said
+from support.homes import Home, PostgresHome, everything
 
 T = TypeVar("T")
 
@@ -79,15 +80,16 @@ STARTS = tuple(
     )
 )
 STEPS = (0, 1, US_PER_S, 5 * US_PER_S, 20 * US_PER_S, US_PER_MINUTE, 29 * US_PER_MINUTE, US_PER_HOUR, 23 * US_PER_HOUR, 9 * US_PER_DAY)
+TOLD_LATE = (0, 0, 0, -US_PER_MINUTE, -US_PER_HOUR, -US_PER_DAY, -20 * US_PER_DAY, -36 * US_PER_DAY, US_PER_MINUTE, US_PER_HOUR)
 BACKWARDS = (US_PER_S, US_PER_HOUR, US_PER_DAY)
 
 
 class Sides:
-    """Both, and the clock they share."""
+    """The model, the stores, and the clock they share."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.desk = Desk(folder / "0.db")
+    def __init__(self, *homes: Home) -> None:
+        self.desks = [Desk(home) for home in homes]
+        self.wall = self.desks[0].now
         self.model = Rulebook()
         self.numbers = 0
         self.high = self.durable = 0
@@ -96,7 +98,7 @@ class Sides:
 
     @property
     def now(self) -> int:
-        return max(self.high, self.desk.now)
+        return max(self.high, self.wall)
 
     def new(self, prefix: str) -> str:
         self.numbers += 1
@@ -105,8 +107,9 @@ class Sides:
     # --- both sides --------------------------------------------------------------------------------------------------------------
 
     def ask(self, *entries: tuple[Command, ...]) -> None:
-        """Several entries, waiting together: the store decides them in as few commits as it likes, the model one after the other."""
-        answers = self.desk.batch(*entries)
+        """Several entries, waiting together: a store decides them in as few commits as it likes, the model one after the other."""
+        answers, *others = [self._answers(desk, entries) for desk in self.desks]
+        assert all(other == answers for other in others), (entries, answers, others)
         self.high = self.now
         for entry, answer in zip(entries, answers, strict=True):
             assert isinstance(answer, tuple), (entry, answer)
@@ -117,23 +120,40 @@ class Sides:
                 agree(command, expected, outcome)
                 self.past = [*self.past[-40:], command]
 
-    def compare(self) -> None:
-        """Every number that either of them has."""
-        self._compare_grants()
-        self._compare_windows()
-        self._compare_holds()
-        assert not set(self.desk.alarms) - {"clock_went_back"}, self.desk.alarms
+    def _answers(self, desk: Desk, entries: Sequence[tuple[Command, ...]]) -> list[Answer]:
+        """SQLite's clock is the machine's, which may go back; PostgreSQL's is the server's: that it does not is the server's business."""
+        moment = self.now if isinstance(desk.home, PostgresHome) else self.wall
+        if desk.now != moment:
+            desk.now = moment
+        return desk.batch(*entries)
 
-    def _compare_grants(self) -> None:
-        rows = self.desk.rows("SELECT id, wallet, amount, spent, held, expired FROM grants")
+    def compare(self) -> None:
+        """Every number that any of them has."""
+        for desk in self.desks:
+            self._compare_grants(desk)
+            self._compare_windows(desk)
+            self._compare_holds(desk)
+            assert not set(desk.alarms) - {"clock_went_back"}, desk.alarms
+
+    def leave(self) -> None:
+        """The end: the books add up, and are the same ones."""
+        self.compare()
+        books = [everything(desk.home) for desk in self.desks]
+        for table in books[0]:
+            assert all(book[table] == books[0][table] for book in books), table
+        for desk in self.desks:
+            desk.leave()
+
+    def _compare_grants(self, desk: Desk) -> None:
+        rows = desk.rows("SELECT id, wallet, amount, spent, held, expired FROM grants")
         ours = {name: (block.wallet, *self.model.books.grant(name).values()) for name, block in self.model.books.blocks.items()}
         assert {row[0]: row[1:] for row in rows} == ours
 
-    def _compare_windows(self) -> None:
+    def _compare_windows(self, desk: Desk) -> None:
         """Every counter in every window, named as people name it: the store's start of a window must lie in it."""
         books = self.model.books
         theirs: dict[tuple[str, object], tuple[int, ...]] = {}
-        for name, start, *numbers in self.desk.rows("SELECT * FROM windows"):
+        for name, start, *numbers in desk.rows("SELECT * FROM windows"):
             if any(numbers):
                 counter = books.counters.get(name) or Counter(name, "lifetime")
                 place = (name, label_of(counter, start))
@@ -148,18 +168,18 @@ class Sides:
                 add(sums, 4, hold.charge.amounts if hold.charge is not None else {})
         assert theirs == {place: tuple(sums) for place, sums in ours.items() if any(sums)}
 
-    def _compare_holds(self) -> None:
-        states = self.desk.rows("SELECT id, state, amount, units FROM holds")
+    def _compare_holds(self, desk: Desk) -> None:
+        states = desk.rows("SELECT id, state, amount, units FROM holds")
         ours = {name: (hold.state, hold.amounts["price"], hold.units) for name, hold in self.model.books.holds.items()}
         assert {row[0]: row[1:] for row in states} == ours
-        taken = self.desk.rows("SELECT key, name, state, request_id, answer FROM replays")
+        taken = desk.rows("SELECT key, name, state, request_id, answer FROM replays")
         assert {row[:2]: row[2:] for row in taken} == {at: (t.state, t.request, t.answer) for at, t in self.model.books.taken.items()}
 
     # --- the beginning -----------------------------------------------------------------------------------------------------------
 
     def begin(self, chance: Chance) -> None:
         """A root with money and a key, and below it a team that pays for itself or not."""
-        self.desk.now = chance.pick(STARTS)
+        self.wall = chance.pick(STARTS)
         own = chance.pick((True, False))
         self.ask((OpenAccount("begin 1", "org", True),), (OpenAccount("begin 2", "team", own, "org"),), (PublishBook("begin 3", 1),))
         for wallet in ("org", "team") if own else ("org",):
@@ -206,7 +226,8 @@ class Sides:
         if old and not run and chance.number(0, 7) == 0:
             return chance.pick(old)
         limit = chance.pick((None, chance.number(0, 900))) if run else None
-        gate = self.desk.gate(key, model, run, limit)
+        gate, *others = [desk.gate(key, model, run, limit) for desk in self.desks]
+        assert all(other == gate for other in others)
         if not run:
             self.gates[f"{key} {model}"] = [*old[-4:], gate]
         return gate
@@ -276,7 +297,7 @@ class Sides:
         name = self.any_hold(chance, lambda hold: hold.state == "open")
         old = self.model.books.holds.get(name)
         new = self.authorize(chance, "" if old is None else old.key)
-        if old is not None:
+        if old is not None and isinstance(old.asked, Authorize):
             new = msgspec.structs.replace(new, request_id=old.asked.request_id, attempt=2, idempotency=old.asked.idempotency)
         self.ask((self.settling(chance, name), new))
 
@@ -300,6 +321,32 @@ class Sides:
         key, model, run = ("k1", MODELS[0], "") if hold is None else (hold.key, hold.model, hold.asked.run)
         gate = self.gate(chance, chance.pick((key, key, key, "k1")), model, run)
         self.ask((Extend(self.new("cmd"), name, self.bound(chance), gate, chance.pick((None, 10, FAR))),))
+
+    def record(self, chance: Chance) -> None:
+        """Work that was done elsewhere, today or long ago; several are told of at once."""
+        self.ask(*((self.event(chance),) for _ in range(chance.number(1, 3))))
+
+    def event(self, chance: Chance) -> RecordEvent:
+        model, run = chance.pick(MODELS), chance.pick(("", "", "", "run-1"))
+        provider, _, name = model.partition("/")
+        price = chance.number(0, 500)
+        return RecordEvent(
+            id=self.new("event"),
+            fingerprint="content",
+            hold_id=self.new("hold"),
+            request_id=self.new("req"),
+            gate=self.gate(chance, self.any_key(chance), model, run),
+            result=Result("recorded", "exact", price, chance.number(0, price), price, chance.pick((0, 0, 40))),
+            at=self.now + chance.pick(TOLD_LATE),
+            when_short=chance.pick(("refuse", "write_off")),
+            markup_basis_points=0,
+            markup_fixed_nano=0,
+            provider=provider,
+            model=name,
+            route="events",
+            owner="api",
+            run=run,
+        )
 
     def ask_again(self, chance: Chance) -> None:
         """Any command that was given, again; some with other content."""
@@ -387,34 +434,22 @@ class Sides:
     # --- time, and the end of processes --------------------------------------------------------------------------------------------
 
     def wait(self, chance: Chance) -> None:
-        self.desk.now = self.desk.now + chance.pick(STEPS)
+        self.wall += chance.pick(STEPS)
 
     def clock_goes_back(self, chance: Chance) -> None:
-        self.desk.now -= chance.pick(BACKWARDS)
+        self.wall -= chance.pick(BACKWARDS)
 
     def restart(self, chance: Chance) -> None:
-        self.desk.reopen()
+        for desk in self.desks:
+            desk.reopen()
         self.high = self.durable
 
     def crash(self, chance: Chance) -> None:
         """The process dies before its commit: nothing was answered, and what it began is not there when another one opens the files."""
         commands = [self.authorize(chance), self.settling(chance, self.any_hold(chance))]
-        self.desk.store._db.exec_trace = lambda _cursor, sql, _bindings: sql != "COMMIT"
-        assert not any(isinstance(answer, tuple) for answer in self.desk.batch(*((command,) for command in commands)))
-        self.desk.alarms.clear()
-        self._elsewhere()
+        for desk in self.desks:
+            desk.die(*((command,) for command in commands))
         self.high = self.durable
-
-    def _elsewhere(self) -> None:
-        """The files as they are at this moment, opened by somebody else."""
-        old, new = self.desk, self.folder / f"{self.new('')}.db"
-        for ending in ("", "-wal"):
-            if (source := old.path.with_name(old.path.name + ending)).exists():
-                shutil.copyfile(source, new.with_name(new.name + ending))
-        now = old.now
-        old.close()
-        self.desk = Desk(new)
-        self.desk.now = now
 
 
 # How often each is asked in a walk.
@@ -427,6 +462,7 @@ WEIGHTS: dict[Callable[[Sides, Chance], None], int] = {
     Sides.retry: 3,
     Sides.together: 8,
     Sides.extend: 4,
+    Sides.record: 5,
     Sides.ask_again: 5,
     Sides.grant: 9,
     Sides.move: 3,
@@ -457,6 +493,8 @@ def altered(command: Command) -> Command:
     match command:
         case Authorize():
             fields["request_id"] += "'"
+        case RecordEvent():
+            fields["fingerprint"] += "'"
         case Capture(result=result):
             fields["result"] = Result("other", "estimated", result.price + 1, result.cost, result.list_cost, result.tokens)
         case GrantMoney() | Move() | Adjust():

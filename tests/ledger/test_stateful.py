@@ -1,6 +1,7 @@
-"""The real store and the model, side by side: every outcome and every number must agree, whatever is asked and in whatever order.
+"""The real stores and the model, side by side: every outcome and every number must agree, whatever is asked and in whatever order.
 
-Hypothesis looks for short stories that differ; seeded walks look for long ones. `FAREBOX_SOAK=1`: both go on for much longer.
+Hypothesis looks for short stories that differ; seeded walks look for long ones, and leave the same rows in either store. `FAREBOX_SOAK=1`:
+both go on for much longer.
 """
 
 import os
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ledger.sides import WEIGHTS, Sides
+from support.homes import PostgresHome, SqliteHome, home_of
 
 SOAK = os.environ.get("FAREBOX_SOAK") == "1"
 T = TypeVar("T")
@@ -51,10 +53,13 @@ class Drawn:
 class Story(RuleBasedStateMachine):
     """Each thing that can be asked is a rule (see `Sides`)."""
 
+    kind = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.sides = Sides(self.folder)
+        self.home = home_of(self.kind, self.folder)
+        self.sides = Sides(self.home)
 
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
@@ -65,8 +70,11 @@ class Story(RuleBasedStateMachine):
         self.sides.compare()
 
     def teardown(self) -> None:
-        self.sides.desk.leave()
-        shutil.rmtree(self.folder)
+        try:
+            self.sides.leave()
+        finally:
+            self.home.close()
+            shutil.rmtree(self.folder)
 
 
 def _as_rule(name: str) -> Any:
@@ -80,31 +88,59 @@ def _as_rule(name: str) -> Any:
 for _one in WEIGHTS:
     setattr(Story, _one.__name__, _as_rule(_one.__name__))
 
-TestStory: Any = Story.TestCase
-TestStory.__doc__ = "Short stories, made as small as can be when one goes wrong."
-TestStory.pytestmark = [pytest.mark.timeout(0)]  # a failure is worth the time it takes to make it small
-TestStory.settings = settings(
-    max_examples=2000 if SOAK else 40,
-    stateful_step_count=80 if SOAK else 40,
-    deadline=None,
-    derandomize=not SOAK,
-    database=None,
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)
+
+class StoryOnPostgres(Story):
+    """The same on the other store."""
+
+    kind = "postgres"
+
+
+def _case(story: type[Story], examples: int, steps: int) -> Any:
+    case: Any = story.TestCase
+    case.__doc__ = "Short stories, made as small as can be when one goes wrong."
+    case.pytestmark = [pytest.mark.timeout(0)]  # a failure is worth the time it takes to make it small
+    case.settings = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=not SOAK,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    return case
+
+
+TestStory = _case(Story, 2000 if SOAK else 40, 80 if SOAK else 40)
+TestStoryOnPostgres = _case(StoryOnPostgres, 500 if SOAK else 8, 60 if SOAK else 30)
+
+
+def walk(sides: Sides, seed: int, steps: int, compared_every: int) -> None:
+    """Hundreds of commands by one seed."""
+    chance = Seeded(seed)
+    sides.begin(chance)
+    rules, weights = list(WEIGHTS), list(WEIGHTS.values())
+    for step in range(steps):
+        (asked,) = chance._random.choices(rules, weights)
+        asked(sides, chance)
+        if step % compared_every == 0:
+            sides.compare()
+    sides.leave()
 
 
 @pytest.mark.timeout(0 if SOAK else 120)
 @pytest.mark.parametrize("seed", range(1000 if SOAK else 20))
 def test_a_long_walk_leaves_both_sides_with_the_same_books(seed: int, tmp_path: Path) -> None:
-    """Hundreds of commands by one seed; a difference is found at the latest five steps after it began."""
-    chance, sides = Seeded(seed), Sides(tmp_path)
-    sides.begin(chance)
-    rules, weights = list(WEIGHTS), list(WEIGHTS.values())
-    for step in range(300):
-        (asked,) = chance._random.choices(rules, weights)
-        asked(sides, chance)
-        if step % 5 == 0:
-            sides.compare()
-    sides.compare()
-    sides.desk.leave()
+    """A difference is found at the latest five steps after it began."""
+    walk(Sides(SqliteHome(tmp_path / "farebox.db")), seed, 300, 5)
+
+
+@pytest.mark.timeout(0 if SOAK else 120)
+@pytest.mark.parametrize("seed", range(1000, 1200 if SOAK else 1002))
+def test_the_same_story_gets_the_same_answers_and_leaves_the_same_rows_in_either_store(seed: int, tmp_path: Path) -> None:
+    """The same commands, ids and times: one model, two stores, every answer alike, and at the end every row of every table."""
+    home = PostgresHome()
+    try:
+        walk(Sides(SqliteHome(tmp_path / "farebox.db"), home), seed, 400, 50)
+    finally:
+        home.close()

@@ -254,6 +254,7 @@ def test_a_refusal_by_a_renewing_budget_says_when_it_renews(desk: Desk) -> None:
     desk.play("hold c 1 | held 1")
 
 
+@pytest.mark.parametrize("home", ["sqlite"], indirect=True)  # PostgreSQL's time is the server's, whatever that is
 def test_time_never_goes_back_in_the_ledger(desk: Desk) -> None:
     """A machine's clock that is set back does not open yesterday's budget again; whoever watches is told."""
     desk.play("""

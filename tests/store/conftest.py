@@ -1,27 +1,29 @@
-"""Stores on real files. When a test is over, the books must add up."""
+"""Stores of either kind, each for one test. When that is over, the books must add up."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from ledger.desk import Desk
 from store.till import Till
+from support.homes import Home, home
+
+__all__ = ["home"]
 
 
 @pytest.fixture
-async def till(tmp_path: Path) -> AsyncIterator[Till]:
+async def till(home: Home) -> AsyncIterator[Till]:
     """A batcher on a store with one account `acc` and one key `key`, without money."""
-    till = Till(tmp_path / "farebox.db")
+    till = Till(home)
     await till.begin()
     yield till
     till.end()
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(home: Home) -> Iterator[Desk]:
     """The same, without a batcher: answers at once."""
-    desk = Desk(tmp_path / "farebox.db")
+    desk = Desk(home)
     desk.play("account acc\nkey key account=acc\nbook 1")
     yield desk
     desk.leave()

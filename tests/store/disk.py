@@ -1,10 +1,16 @@
-"""Disks that misbehave, as SQLite VFSs: one that fails when it is told to, and one that forgets what was not synced when its process dies."""
+"""Disks that misbehave: one that fails when it is told to, and one that forgets what was not synced when its process dies.
+
+Each as a SQLite VFS, and as what the capture journal asks of the operating system.
+"""
 
 # ruff: noqa: N802 - the methods have the names that SQLite gives them
 
+import errno
 from typing import Any
 
 import apsw
+
+from farebox.store.journal import Disk
 
 Uri = str | apsw.URIFilename | None
 
@@ -124,3 +130,39 @@ class ForgetfulFile(apsw.VFSFile):
             else:
                 super().xWrite(data, offset)
         self._image.pending.clear()
+
+
+class FailingFiles(Disk):
+    """A journal's disk that does as it should until it is told at which step to fail."""
+
+    def __init__(self) -> None:
+        self.fails = ""
+
+    def write(self, handle: int, data: bytes, at: int) -> None:
+        self._step("write")
+        super().write(handle, data, at)
+
+    def sync(self, handle: int) -> None:
+        self._step("sync")
+        super().sync(handle)
+
+    def _step(self, what: str) -> None:
+        if self.fails == what:
+            raise OSError(errno.EIO, "the disk")
+
+
+class ForgetfulFiles(Disk):
+    """A journal's disk that keeps what is written in its process's memory until it is synced."""
+
+    def __init__(self) -> None:
+        self._pending: list[tuple[bytes, int]] = []
+
+    def write(self, handle: int, data: bytes, at: int) -> None:
+        del handle  # there is one journal per process
+        self._pending.append((bytes(data), at))
+
+    def sync(self, handle: int) -> None:
+        for data, at in self._pending:
+            super().write(handle, data, at)
+        self._pending.clear()
+        super().sync(handle)

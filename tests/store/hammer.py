@@ -14,7 +14,7 @@ import msgspec
 
 from farebox.ids import new_id
 from farebox.ledger.commands import Authorized, Capture, Expire, Gate, Outcome, Release, Settled
-from farebox.store import batcher
+from farebox.store import sqlite
 from farebox.store.batcher import Batcher
 from farebox.store.sqlite import SqliteStore
 from store.disk import ForgetfulDisk
@@ -69,7 +69,7 @@ async def main() -> None:
     disk = ForgetfulDisk(vfs) if vfs == "forgetful" else None
     os.write(1, b"ready\n")
     await asyncio.to_thread(sys.stdin.readline)
-    batcher._CHECKPOINT_EVERY_BATCHES = 16  # kills must meet checkpoints too
+    sqlite._CHECKPOINT_EVERY_BATCHES = 16  # kills must meet checkpoints too
     store = SqliteStore(Path(path), alarm=lambda *_, **__: None, vfs=None if disk is None else vfs)
     store._db.execute(f"PRAGMA synchronous = {synchronous}")
     await hammer(Batcher(store), store, int(seed))

@@ -3,12 +3,12 @@
 import asyncio
 import threading
 
+import apsw
 import pytest
 
 from farebox import limits
 from farebox.errors import Busy, FareboxError, LedgerUnavailable, StoreError
 from farebox.ledger.commands import Affine, Authorize, Authorized, Bound, Capture, Refused, Release, Result, Settled
-from farebox.store.batcher import Batcher
 from farebox.store.sqlite import SqliteStore
 from farebox.store.verify import verify
 from store.till import Till, admitted, capture, hold, settled
@@ -143,8 +143,7 @@ async def test_closing_decides_what_waits_and_refuses_what_comes(till: Till) -> 
     await closing
     with pytest.raises(LedgerUnavailable):
         await till.hold("b", 1)
-    till.store = SqliteStore(till.path, alarm=lambda *_, **__: None)
-    till.batcher = Batcher(till.store)
+    till.open()
 
 
 # --- faults ------------------------------------------------------------------------------------------------------------------------------
@@ -200,9 +199,9 @@ async def test_a_broken_guarantee_rolls_back_is_retried_one_by_one_and_alarmed(t
     await till.hold("b", 20)
 
     def tamper(held: int) -> None:
-        till.store._db.execute("UPDATE windows SET price_held = ? WHERE counter = 'key/day'", (held,))
+        till.home.write("UPDATE windows SET price_held = ? WHERE counter = 'key/day'", held)
 
-    await till.batcher.work(lambda: tamper(30))
+    tamper(30)
     async with till.busy():
         broken, fine = till.batcher.post(Release("a")), till.batcher.post(capture("b", 20))
     problem = await broken
@@ -210,34 +209,42 @@ async def test_a_broken_guarantee_rolls_back_is_retried_one_by_one_and_alarmed(t
     assert "guarantee" in problem.message
     assert isinstance((await fine)[0], Settled)
     assert till.alarms == ["guarantee_violated"]
-    found = verify(till.path)
+    found = verify(till.place)
     assert [finding.invariant for finding in found.findings] == ["a window's held is the sum of open holds"]
-    await till.batcher.work(lambda: tamper(50))
+    tamper(50)
     assert isinstance(await till.release("a"), Settled)
 
 
+def _writer(till: Till) -> apsw.Connection:
+    """A connection that can be told what fails. (What a server does then: `test_postgres_outage.py`.)"""
+    assert isinstance(till.store, SqliteStore)
+    return till.store._db
+
+
+@pytest.mark.parametrize("home", ["sqlite"], indirect=True)
 async def test_a_database_that_fails_at_commit_answers_nobody_as_booked(till: Till) -> None:
     """All of the batch hear that the ledger is unavailable; the same ids may be submitted again, and then they are booked once."""
     await till.topup(100)
-    till.store._db.exec_trace = lambda _cursor, sql, _bindings: sql != "COMMIT"
+    _writer(till).exec_trace = lambda _cursor, sql, _bindings: sql != "COMMIT"
     asked = await asyncio.gather(*(till.hold(f"h{number}", 10) for number in range(5)), return_exceptions=True)
     assert all(isinstance(answer, LedgerUnavailable) for answer in asked)
     assert till.wallet() == (100, 0, 0)
-    till.store._db.exec_trace = None
+    _writer(till).exec_trace = None
     assert admitted(await asyncio.gather(*(till.hold(f"h{number}", 10) for number in range(5)))) == 5
     assert till.wallet() == (100, 0, 50)
     assert "ledger_unavailable" in till.alarms
 
 
+@pytest.mark.parametrize("home", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("where", ["BEGIN IMMEDIATE", "SELECT", "INSERT INTO holds", "UPDATE grants", "UPDATE windows", "INSERT INTO meta"])
 async def test_a_database_that_fails_anywhere_leaves_nothing_half_done(till: Till, where: str) -> None:
     """Before, in the middle of reading, in the middle of writing: nothing moved, and what is in memory is forgotten with it."""
     await till.topup(100)
     await till.hold("a", 10)
-    till.store._db.exec_trace = lambda _cursor, sql, _bindings: not sql.startswith(where)
+    _writer(till).exec_trace = lambda _cursor, sql, _bindings: not sql.startswith(where)
     with pytest.raises(LedgerUnavailable):
         await till.hold("b", 10)
-    till.store._db.exec_trace = None
+    _writer(till).exec_trace = None
     assert till.wallet() == (100, 0, 10)
     assert isinstance(await till.hold("c", 90), Authorized)
     assert isinstance(await till.hold("b", 1), Refused)
@@ -246,7 +253,7 @@ async def test_a_database_that_fails_anywhere_leaves_nothing_half_done(till: Til
 async def test_other_work_that_fails_tells_who_asked(till: Till) -> None:
     """And nobody else."""
     with pytest.raises(LedgerUnavailable):
-        await till.batcher.write("register_process", [("p", None)])
+        await till.batcher.write("beat_process", [(None, 1)])
     with pytest.raises(KeyError):
         await till.batcher.write("no_such_statement", [()])
     await till.topup(5)

@@ -8,7 +8,8 @@ import pytest
 
 from farebox.errors import LedgerUnavailable
 from farebox.ledger.commands import Authorized, Command, Gate, Settled
-from farebox.store.sqlite import Answer, SqliteStore
+from farebox.store.database import Answer
+from farebox.store.sqlite import SqliteStore
 from farebox.store.verify import verify
 from store.disk import FailingDisk
 from store.till import capture, first_commands, gate_of, hold

@@ -7,28 +7,28 @@ import pytest
 
 from farebox.clock import US_PER_DAY, US_PER_HOUR
 from farebox.ledger.commands import Authorize, Authorized, GrantMoney, Idempotency, Repeated, Settled
-from farebox.store.sqlite import connect_reader
 from farebox.store.sweeper import Sweeper
 from store.till import Till, capture, hold
 
 
 @pytest.fixture
 def sweeper(till: Till) -> Iterator[Sweeper]:
-    """Of the process `p2`; the holds of these tests belong to `p1` unless they say otherwise."""
+    """Of the process `proc_2`; the holds of these tests belong to `proc_1` unless they say otherwise."""
     sweeper = Sweeper(
-        till.path,
+        till.place,
         till.batcher,
-        owner="p2",
-        clock=till.clock,
+        owner="proc_2",
+        clock=till.home.clock,
         alarm=lambda name, **_: till.alarms.append(name),
         replay_kept_s=24 * 3600,
+        lost_s=0,
     )
     yield sweeper
     sweeper.close()
 
 
 def of_p2(till: Till, name: str, price: int) -> Authorize:
-    return msgspec.structs.replace(hold(till.gate, name, price), owner="p2", lasts=US_PER_HOUR)
+    return msgspec.structs.replace(hold(till.gate, name, price), owner="proc_2", lasts=US_PER_HOUR)
 
 
 async def test_the_next_start_ends_what_a_killed_process_left(till: Till, sweeper: Sweeper) -> None:
@@ -49,10 +49,10 @@ async def test_a_live_call_is_left_alone_until_its_deadline(till: Till, sweeper:
     """However often it is swept, and however long its stream; then it is charged, and a capture after that still counts."""
     await till.topup(100)
     await till.batcher.one(of_p2(till, "a", 60))
-    till.ahead = US_PER_HOUR - 10_000_000
+    till.home.go(US_PER_HOUR - 10_000_000)
     await sweeper.sweep()
     assert till.wallet() == (100, 0, 60)
-    till.ahead = US_PER_HOUR + 1
+    till.home.go(US_PER_HOUR + 1)
     await sweeper.sweep()
     await sweeper.sweep()
     assert till.wallet() == (100, 60, 0)
@@ -63,9 +63,9 @@ async def test_a_live_call_is_left_alone_until_its_deadline(till: Till, sweeper:
 
 async def test_what_expired_is_booked_once_and_what_is_released_of_it_later_too(till: Till, sweeper: Sweeper) -> None:
     """Never what is held: that stays with its hold."""
-    await till.batcher.one(GrantMoney("g", "grt", "acc", 100, expires_at=till.clock() + US_PER_DAY))
+    await till.batcher.one(GrantMoney("g", "grt", "acc", 100, expires_at=till.home.clock() + US_PER_DAY))
     await till.batcher.one(msgspec.structs.replace(of_p2(till, "a", 40), lasts=3 * US_PER_DAY))
-    till.ahead = US_PER_DAY + 1
+    till.home.go(US_PER_DAY + 1)
     await sweeper.sweep()
     await sweeper.sweep()
     assert expired(till) == [60]
@@ -75,10 +75,7 @@ async def test_what_expired_is_booked_once_and_what_is_released_of_it_later_too(
 
 
 def expired(till: Till) -> list[int]:
-    reader = connect_reader(till.path)
-    found = [row[0] for row in reader.execute("SELECT amount FROM transfers WHERE kind = 'expiry' ORDER BY at")]
-    reader.close()
-    return found
+    return [row[0] for row in till.home.rows("SELECT amount FROM transfers WHERE kind = 'expiry' ORDER BY at")]
 
 
 async def test_recorded_answers_are_forgotten_after_a_day_and_charges_are_not(till: Till, sweeper: Sweeper) -> None:
@@ -89,6 +86,6 @@ async def test_recorded_answers_are_forgotten_after_a_day_and_charges_are_not(ti
     await till.batcher.one(msgspec.structs.replace(capture("a", 5), answer=b"words"))
     again = msgspec.structs.replace(named, hold_id="b", request_id="req_b")
     assert await till.batcher.one(again) == Repeated("done", "req_a", b"words")
-    till.ahead = US_PER_DAY + 1_000_000
+    till.home.go(US_PER_DAY + 1_000_000)
     await sweeper.sweep()
     assert await till.batcher.one(again) == Repeated("done", "req_a", None)

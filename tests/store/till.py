@@ -1,10 +1,8 @@
 """Drives a real store through a batcher, as the gateway does: many at once, from event loops."""
 
 import threading
-from pathlib import Path
 from typing import Self
 
-from farebox.clock import wall_clock
 from farebox.ledger.commands import (
     Affine,
     Authorize,
@@ -24,10 +22,11 @@ from farebox.ledger.commands import (
 )
 from farebox.ledger.model import Key
 from farebox.store.batcher import Batcher
+from farebox.store.database import Place, Store
 from farebox.store.loading import Loader
-from farebox.store.sqlite import SqliteStore, connect_reader
-from farebox.store.statements import statements
+from farebox.store.opening import connect
 from farebox.store.verify import verify
+from support.homes import Home
 
 FAR = 2**60
 
@@ -41,18 +40,18 @@ def first_commands(money: int = 0) -> list[Command]:
 
 def hold(gate: Gate, name: str, price: int, tokens: int = 10) -> Authorize:
     bound = Bound(Affine(price), Affine(price), Affine(tokens), 1, 1)
-    return Authorize(name, f"req_{name}", 1, gate, bound, 0, 0, "openai", "gpt-4o", "chat", "p1", FAR)
+    return Authorize(name, f"req_{name}", 1, gate, bound, 0, 0, "openai", "gpt-4o", "chat", "proc_1", FAR)
 
 
 def capture(name: str, price: int, gate: Gate | None = None) -> Capture:
     return Capture(name, Result("ok", "exact", price, price, price, 10), None, gate)
 
 
-def gate_of(path: Path, key: str = "key") -> Gate:
+def gate_of(place: Place, key: str = "key", model: str = "openai/gpt-4o") -> Gate:
     """What a call is planned with, read as readers do."""
-    reader = connect_reader(path)
-    loader = Loader(reader, statements("sqlite"))
-    gate = loader.policy(loader._key(key)).gate("openai/gpt-4o")
+    reader = connect(place)
+    loader = Loader(reader)
+    gate = loader.policy(loader._key(key)).gate(model)
     reader.close()
     return gate
 
@@ -60,26 +59,26 @@ def gate_of(path: Path, key: str = "key") -> Gate:
 class Till:
     """A store, its batcher, and what was alarmed."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.ahead = 0
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.place = home.place
         self.alarms: list[str] = []
         self.sizes: list[int] = []
-        self.store = SqliteStore(path, clock=self.clock, alarm=lambda name, **_: self.alarms.append(name))
-        self.batcher = Batcher(self.store, observe=lambda size, _seconds: self.sizes.append(size))
+        self.open()
 
-    def clock(self) -> int:
-        """The machine's, and as far ahead of it as a test says."""
-        return wall_clock() + self.ahead
+    def open(self) -> None:
+        """A process of its own."""
+        self.store: Store = self.home.open(lambda name, **_: self.alarms.append(name))
+        self.batcher = Batcher(self.store, observe=lambda size, _seconds: self.sizes.append(size))
 
     async def begin(self) -> None:
         for command in first_commands():
             await self.batcher.one(command)
-        self.gate = gate_of(self.path)
+        self.gate = gate_of(self.place)
 
     def end(self) -> None:
         self.batcher.close()
-        verdict = verify(self.path)
+        verdict = verify(self.place)
         assert verdict.ok, verdict.findings
 
     async def topup(self, amount: int) -> None:
@@ -99,10 +98,8 @@ class Till:
         return Blockage(self.batcher)
 
     def wallet(self) -> tuple[int, int, int]:
-        reader = connect_reader(self.path)
-        (row,) = reader.execute("SELECT sum(amount), sum(spent), sum(held) FROM grants")
-        reader.close()
-        return tuple(value or 0 for value in row)  # type: ignore[return-value]
+        (row,) = self.home.rows("SELECT sum(amount), sum(spent), sum(held) FROM grants")
+        return tuple(int(value or 0) for value in row)  # type: ignore[return-value]
 
 
 class Blockage:

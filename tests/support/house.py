@@ -27,10 +27,10 @@ from farebox.ledger.model import Charge, Key
 from farebox.logs import configure
 from farebox.money import parse_usd
 from farebox.serving import Asgi, QuietServer, Receive, Scope, Send, listening_socket, server
-from farebox.settings import Settings, load
 from farebox.store.rows import charge_of
-from farebox.store.sqlite import connect_reader
+from farebox.store.sqlite_connection import connect_reader
 from farebox.store.verify import Verdict, verify
+from support.gateway_settings import settings_for
 
 _CHARGES = (
     "SELECT hold_id, request_id, key, account, root, wallet, at, outcome, completeness, price, paid, written_off, cost, list_cost, tokens, "
@@ -181,7 +181,7 @@ class House:
 
     async def settled(self) -> None:
         """Waits until nothing is in flight."""
-        await until(lambda: not len(self.running.flights) and not self.running.settler.detached)
+        await until(lambda: not len(self.running.flights) and not self.running.settler.detached and not self.running.outage.lasts)
 
     async def held(self) -> None:
         """Waits until money is set aside."""
@@ -225,24 +225,6 @@ async def until(true: Callable[[], object]) -> None:
             await asyncio.sleep(0.002)
 
 
-def settings_for(folder: Path, sim_url: str, more: Mapping[str, Any] | None = None) -> Settings:
-    """Settings of a gateway on a folder of its own, with both providers simulated."""
-    values: dict[str, Any] = {
-        "server": {"listen": "127.0.0.1:0"},
-        "store": {"url": f"sqlite:///{folder}/farebox.db"},
-        "providers": {
-            "openai": {"api_key": "sk-upstream", "base_url": f"{sim_url}/v1"},
-            "anthropic": {"api_key": "sk-upstream", "base_url": sim_url},
-        },
-        "log": {"requests": False},
-    }
-    for name, section in (more or {}).items():
-        known = values.setdefault(name, {})
-        for field, value in section.items():
-            known[field] = {**known.get(field, {}), **value} if isinstance(value, Mapping) else value
-    return load(flags=values).settings
-
-
 _filled: list[Path] = []
 """A store with its price book filled, made once per test process: filling one takes longer than most tests."""
 
@@ -281,12 +263,14 @@ async def _stop(front_server: QuietServer, serving: "asyncio.Future[None]") -> N
 
 
 @asynccontextmanager
-async def open_house(folder: Path, settings: Mapping[str, Any] | None = None, *, sim_url: str | None = None) -> AsyncIterator[House]:
+async def open_house(
+    folder: Path, settings: Mapping[str, Any] | None = None, *, sim_url: str | None = None, vfs: str | None = None
+) -> AsyncIterator[House]:
     """A house in a folder. At its end nothing may be held and every equation must hold."""
     if not (folder / "farebox.db").exists():
         await _copy_filled_store(folder)
     simulator = await sim.serve("127.0.0.1", 0)
-    running = Running(settings_for(folder, sim_url or simulator.url, settings))
+    running = Running(settings_for(folder, sim_url or simulator.url, settings), vfs=vfs)
     configure(running.settings.log)
     await running.begin()
     listening = listening_socket("127.0.0.1", 0)

@@ -12,7 +12,8 @@ from farebox.cli import main
 
 
 def _follow() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not through sys.stdin: the interpreter cannot end while a thread waits in there
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -7,28 +7,31 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError
 
 import apsw
-import msgspec
 
 from farebox import __version__
+from farebox.cli import checkup_postgres
 from farebox.cli.api import Found
+from farebox.cli.findings import Finding
 from farebox.cli.reach import find_gateway
 from farebox.clock import US_PER_DAY, US_PER_S, to_rfc3339, wall_clock
-from farebox.errors import SettingsError
+from farebox.errors import FareboxError
 from farebox.money import format_usd
 from farebox.settings import Settings, is_loopback, parse_address
 from farebox.store import copies
+from farebox.store.database import Place, shown
+from farebox.store.journal import scan
+from farebox.store.opening import need_library
 from farebox.store.reports import ALWAYS, Reports, Selection
 from farebox.store.statements import migrations
 
-State = Literal["fine", "look", "wrong"]
 _CLOCK_JUMP_US = 60 * US_PER_S
 _PRICES_OLD_DAYS = 30
 _DISK_FREE_MIN = 256 * 1024 * 1024
@@ -41,42 +44,65 @@ _SQLITE_MIN = (3, 51, 3)
 """Older ones have a bug that can corrupt a write-ahead log."""
 _MEMORY = ("tmpfs", "ramfs")
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs")
+_NOT_IN_PLACE = ("btrfs", "zfs", "bcachefs")
+_LAYERS = ("overlay", "aufs")
+_LOCKS = "SQLite's locks and syncs"
+_JOURNALS = "the capture journal's locks and syncs"
+_JOURNAL_FILES = "captures-*.journal"
 _ZONE = "Europe/Berlin"
+_ZONES_OLD_YEARS = 2
 _PRIVATE = 0o077
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at."""
-
-    name: str
-    state: State
-    says: str
-
-    def shown(self) -> dict[str, str]:
-        return {"name": self.name, "state": self.state, "says": self.says}
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Everything, in the order that a person would fix it."""
-    path = settings.store_path
-    gateway = find_gateway(settings)
-    found = [*_versions(), *_zones(), *_disk(path)]
-    if not path.exists():
-        return [*found, Finding("store", "look", f"there is no store {path} yet: the first start makes it"), *_strictness(settings)]
-    try:
-        found += [*_schema(path), *_clock(path), *_files(settings)]
-        with closing(Reports(path, wall_clock)) as reports:
-            found += [*_prices(reports), *_holds(reports, gateway)]
-    except (SettingsError, apsw.Error) as problem:
-        found.append(Finding("store", "wrong", f"{path} cannot be read: {problem}"))
+    place = settings.place
+    found = [*_versions(), *_zones()]
+    if isinstance(place, Path):
+        found += [*_sqlite(), *_disk(place.absolute().parent, _LOCKS)]
+        if not place.exists():
+            found.append(Finding("store", "look", f"there is no store {place} yet: the first start makes it"))
+            return [*found, *_strictness(settings)]
+        found += _asked(place, lambda: [*_schema(place), *_clock(place)])
+    else:
+        found += _disk(settings.data_dir.absolute(), _JOURNALS)
+        found += _asked(place, lambda: _server(settings, place))
+    found += [*_files(settings), *_journals(settings.data_dir)]
+    if not any(finding.name == "store" or finding.says.startswith("there is no ledger") for finding in found):
+        found += _asked(place, lambda: _ledger(settings))
     return [*found, *_strictness(settings)]
 
 
+def _asked(place: Place, ask: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What a store is found to be; that it cannot be asked is a finding."""
+    try:
+        return list(ask())
+    except (FareboxError, apsw.Error) as problem:
+        return [Finding("store", "wrong", f"{shown(place)} cannot be read: {problem}")]
+
+
+def _server(settings: Settings, url: str) -> Iterator[Finding]:
+    need_library(url)
+    from farebox.store.postgres_health import facts
+
+    yield from checkup_postgres.server(settings, facts(url))
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    """What is in a store, of either kind."""
+    with closing(Reports(settings.place, wall_clock)) as reports:
+        yield from _prices(reports)
+        yield from _holds(settings, reports, find_gateway(settings))
+
+
 def _versions() -> Iterator[Finding]:
-    sqlite = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     yield Finding(
         "versions", "fine", f"farebox {__version__}, Python {platform.python_version()}, {platform.system()} {platform.release()}"
     )
+
+
+def _sqlite() -> Iterator[Finding]:
+    sqlite = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     if sqlite < _SQLITE_MIN:
         yield Finding("sqlite", "wrong", f"SQLite {apsw.sqlite_lib_version()} can corrupt its log: install a newer apsw")
     else:
@@ -89,13 +115,29 @@ def _zones() -> Iterator[Finding]:
         ZoneInfo(_ZONE)
     except ZoneInfoNotFoundError:
         yield Finding("time zones", "wrong", "there is no time zone data: install tzdata")
-    else:
-        yield Finding("time zones", "fine", "time zone data is there" + (f" ({TZPATH[0]} and tzdata)" if TZPATH else " (tzdata)"))
+        return
+    version = zones_version()
+    says = "time zone data is there" + (f" ({version})" if version else "")
+    year = version[:4]
+    old = year.isdecimal() and int(year) < int(to_rfc3339(wall_clock())[:4]) - _ZONES_OLD_YEARS
+    yield Finding("time zones", "look" if old else "fine", f"{says}: days may begin at other times by now, update it" if old else says)
 
 
-def _disk(path: Path) -> Iterator[Finding]:
-    """Where the store lies: what kind of file system, how much room, and whether a sync reaches something that lasts."""
-    folder = path.absolute().parent
+def zones_version() -> str:
+    """Which release of the time zone database is read here, such as 2026b; empty where it does not say."""
+    for folder in TZPATH:
+        if (Path(folder) / _ZONE).exists():
+            for file in ("+VERSION", "tzdata.zi"):
+                with suppress(OSError):
+                    return (Path(folder) / file).read_text("ascii", "replace").partition("\n")[0].removeprefix("# version ").strip()
+            return ""
+    with suppress(ModuleNotFoundError):
+        return str(import_module("tzdata").IANA_VERSION)
+    return ""
+
+
+def _disk(folder: Path, what: str) -> Iterator[Finding]:
+    """Where files lie: what kind of file system, how much room, and whether a sync reaches something that lasts. `what` needs that."""
     if not folder.is_dir():
         yield Finding("disk", "wrong", f"the folder {folder} does not exist")
         return
@@ -103,7 +145,11 @@ def _disk(path: Path) -> Iterator[Finding]:
     if kind in _MEMORY:
         yield Finding("file system", "wrong", f"{folder} is {kind}: memory, which a power cut empties")
     elif kind in _NETWORK or kind.startswith("fuse"):
-        yield Finding("file system", "wrong", f"{folder} is {kind}: SQLite's locks and syncs cannot be relied on there")
+        yield Finding("file system", "wrong", f"{folder} is {kind}: {what} cannot be relied on there")
+    elif kind in _NOT_IN_PLACE:
+        yield Finding("file system", "look", f"{folder} is {kind}, which never writes in place: when it is full, so is the capture journal")
+    elif kind in _LAYERS:
+        yield Finding("file system", "look", f"{folder} is {kind}: a container's own layer, which goes with it; mount a volume there")
     else:
         yield Finding("file system", "fine", f"{folder} is {kind}")
     free = shutil.disk_usage(folder).free
@@ -113,7 +159,7 @@ def _disk(path: Path) -> Iterator[Finding]:
 
 def file_system(folder: Path) -> str:
     """The kind of file system a folder is on; `unknown` where the machine does not say."""
-    best, kind = "", "unknown"
+    best, kind, upper = "", "unknown", ""
     try:
         lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
     except OSError:
@@ -124,7 +170,9 @@ def file_system(folder: Path) -> str:
         inside = str(folder) == mount or str(folder).startswith(mount.rstrip("/") + "/")
         if inside and len(mount) >= len(best):
             best, kind = mount, right.split()[0]
-    return kind
+            upper = next((part.removeprefix("upperdir=") for part in right.split(",") if part.startswith("upperdir=")), "")
+    below = file_system(Path(upper)) if kind in _LAYERS and upper != str(folder) and Path(upper).is_dir() else kind
+    return below if below in _MEMORY else kind
 
 
 def _sync(folder: Path) -> Finding:
@@ -175,13 +223,33 @@ def _clock(path: Path) -> Iterator[Finding]:
 
 def _files(settings: Settings) -> Iterator[Finding]:
     """Nobody else may read money or keys."""
-    open_to_others = [
-        str(file) for file in (settings.store_path, settings.data_dir / "admin.key") if file.exists() and file.stat().st_mode & _PRIVATE
-    ]
+    stores = [settings.place] if isinstance(settings.place, Path) else []
+    files = [*stores, settings.data_dir / "admin.key", *settings.data_dir.glob(_JOURNAL_FILES)]
+    open_to_others = [str(file) for file in files if file.exists() and file.stat().st_mode & _PRIVATE]
     if open_to_others:
         yield Finding("access", "wrong", f"others can read {', '.join(open_to_others)}: chmod 600")
     else:
-        yield Finding("access", "fine", "only its owner can read the store and the admin key")
+        yield Finding("access", "fine", "only its owner can read " + ("the store and the admin key" if stores else "the admin key"))
+
+
+def _journals(folder: Path) -> Iterator[Finding]:
+    """Settlements that the ledger could not take when they were made."""
+    found = [finding for file in sorted(folder.glob(_JOURNAL_FILES)) for finding in _journal(file)]
+    yield from found or [Finding("journal", "fine", "no settlement waits in a journal")]
+
+
+def _journal(file: Path) -> Iterator[Finding]:
+    try:
+        read = scan(file.read_bytes())
+    except OSError as problem:
+        yield Finding("journal", "wrong", f"{file} cannot be read: {problem.strerror}")
+        return
+    count = len(read.bodies)
+    if count:
+        says = f"{count} settlements wait in {file}: they are booked when its gateway reaches the ledger, or at the next start"
+        yield Finding("journal", "look", says)
+    if read.torn:
+        yield Finding("journal", "look", f"{file} is damaged behind {count} settlements: calls that were written there are charged whole")
 
 
 def _prices(reports: Reports) -> Iterator[Finding]:
@@ -194,13 +262,21 @@ def _prices(reports: Reports) -> Iterator[Finding]:
     yield Finding("prices", "look" if days > _PRICES_OLD_DAYS else "fine", says)
 
 
-def _holds(reports: Reports, gateway: Found | None) -> Iterator[Finding]:
+def _holds(settings: Settings, reports: Reports, gateway: Found | None) -> Iterator[Finding]:
     """Open holds are calls on their way while a gateway runs; otherwise nobody will end them before the next start."""
     holds = reports.holds(Selection(None, 0, ALWAYS), "open", _HOLDS_SHOWN_MAX)
     held = format_usd(sum(hold.amount for hold in holds))
-    late = sum(hold.deadline < wall_clock() for hold in holds)
-    if gateway is None and holds:
-        yield Finding("holds", "look", f"{len(holds)} holds (${held}) of a process that is gone: the next start charges them, refundable")
+    now = reports.now()
+    late = sum(hold.deadline < now for hold in holds)
+    alone = gateway is not None and isinstance(settings.place, Path)
+    orphans = 0 if alone else len(reports.orphans(settings.limits.heartbeat_lost_s, _HOLDS_SHOWN_MAX))
+    if orphans:
+        ends = "the next start" if isinstance(settings.place, Path) else "a gateway, now or when the next one starts,"
+        yield Finding(
+            "holds",
+            "look",
+            f"{orphans} of {len(holds)} open holds (${held}) are of a process that is gone: {ends} charges them, refundable",
+        )
     elif late:
         yield Finding("holds", "look", f"{late} of {len(holds)} open holds are past their deadline")
     else:

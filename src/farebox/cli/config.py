@@ -1,5 +1,6 @@
 """`farebox config`: every setting, what it is, and where that came from."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Settings: farebox.toml < environment < flags.", no_args_is_help=True, rich_markup_mode=None)
 _MASK = "••••••••"
+# A password within a URL: of the store, of a proxy.
+_PASSWORD = re.compile(r"(://[^:/@?]*:).+(?=@)|([?&](?:ssl)?password=)[^&]+")
 
 
 @app.command("show")
@@ -34,10 +37,12 @@ def check(as_json: Json = False) -> None:
     """Say whether the settings can work; exit 1 and what is wrong, if not."""
     from farebox.app import catalogue_of
     from farebox.settings import load
+    from farebox.store.opening import need_library
 
     try:
         loaded = load()
         catalogue_of(loaded.settings)
+        need_library(loaded.settings.place)
     except SettingsError as problem:
         if not as_json:
             raise
@@ -67,7 +72,10 @@ def _flat(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, SecretStr):
         yield ".".join(path), _MASK
     else:
-        yield ".".join(path), value if isinstance(value, bool | int | list | dict) or value is None else str(value)
+        yield (
+            ".".join(path),
+            value if isinstance(value, bool | int | list | dict) or value is None else _PASSWORD.sub(rf"\1\2{_MASK}", str(value)),
+        )
 
 
 def _words(value: Any) -> str:

@@ -91,17 +91,17 @@ def find_gateway(settings: "Settings") -> Found | None:
     named = os.environ.get("FAREBOX_URL", "").rstrip("/")
     if named:
         return Found(named, named)
-    return read_note(settings.data_dir / "gateway.json")
+    return read_note(settings.data_dir / "gateway.json", settings.store_id)
 
 
-def read_note(file: Path) -> Found | None:
-    """The gateway that a note tells of, if its process lives."""
+def read_note(file: Path, store: str) -> Found | None:
+    """The gateway that a note tells of, if its process lives, and this is its store: another may have been served from the same folder."""
     try:
         note = json.loads(file.read_text("utf-8"))
-        found = Found(str(note["url"]), str(note["admin_url"]), int(note["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        found = Found(str(note["url"]), str(note["admin_url"]), int(note["pid"])) if note.get("store", store) == store else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return found if found.pid is not None and is_alive(found.pid) and _listens(found.admin_url) else None
+    return found if found is not None and found.pid is not None and is_alive(found.pid) and _listens(found.admin_url) else None
 
 
 def _listens(url: str) -> bool:

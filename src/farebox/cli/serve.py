@@ -1,4 +1,4 @@
-"""`farebox serve`: the gateway, the ledger and the control API in one process."""
+"""`farebox serve`: the gateway, the ledger and the control API; in one process, or in several over PostgreSQL."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,27 +7,24 @@ import typer
 
 from farebox.cli.options import Json
 from farebox.cli.output import say, show_json, warn
-from farebox.errors import SettingsError
 
 
 def serve(
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings; farebox.toml unless said.")] = None,
     listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where calls come in.")] = None,
     store: Annotated[str | None, typer.Option(metavar="URL", help="Where the ledger is, such as sqlite:///farebox.db.")] = None,
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes. SQLite serves one.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Gateway processes; more than one needs PostgreSQL.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run a gateway until it is told to stop."""
     from farebox.settings import load
 
-    loaded = load(config, {"server": {"listen": listen}, "store": {"url": store}})
+    loaded = load(config, {"server": {"listen": listen, "workers": workers}, "store": {"url": store}})
     settings = loaded.settings
-    if workers > 1:
-        raise SettingsError(problem=f"--workers {workers}: SQLite serves one process; leave --workers at 1")
 
     import uvloop
 
-    from farebox import __version__, app
+    from farebox import __version__, app, node
     from farebox.control.admin_keys import admin_key_file
 
     key_is_new = settings.admin_key is None and not admin_key_file(settings).exists()
@@ -46,4 +43,8 @@ def serve(
             say(f"control API at {admin}/api/v1")
         return say(f"admin key, kept in {file}: {made}") if made else None
 
-    uvloop.run(app.serve(settings, announce=announce))
+    if settings.server.workers == 1:
+        return uvloop.run(app.serve(settings, announce=announce))
+    if not uvloop.run(node.serve_node(settings, announce=announce)):
+        raise typer.Exit(1)
+    return None

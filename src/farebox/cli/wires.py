@@ -54,12 +54,12 @@ def to_store(settings: "Settings") -> Iterator[Wire]:
     try:
         with asyncio.Runner() as runner:
             runner.run(fill_price_book(settings, batcher, wall_clock))
-            reports = Reports(settings.store_path, wall_clock)
+            reports = Reports(settings.place, wall_clock)
             runner.run(ensure_admin_key(settings, batcher, reports))
             reports.close()
             context = Context(
                 settings=settings,
-                store=settings.store_path,
+                store=settings.place,
                 batcher=batcher,
                 catalogue=catalogue,
                 quoter=quoter_of(settings, catalogue),

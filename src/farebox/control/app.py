@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -16,22 +15,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from farebox import __version__
-from farebox.control import openapi
+from farebox.control import openapi, refusing
 from farebox.control.body import UnreadableBody, bounded
 from farebox.control.context import Context
 from farebox.control.office import Office
 from farebox.control.problems import Problem, by_status
-from farebox.control.routes import accounts, budgets, charges, health, keys, money, own, prices, quotes, usage
+from farebox.control.routes import accounts, budgets, charges, health, keys, meters, money, own, prices, quotes, usage
+from farebox.control.unproxied.app import Unproxied
 from farebox.control.wire import Json
-from farebox.errors import Busy, CommandRefused, FareboxError, LedgerUnavailable, Refusal
-from farebox.ids import new_id
+from farebox.errors import FareboxError
 from farebox.serving import Asgi, Message, Receive, Scope, Send
 
 PREFIX = "/api/v1"
 OWN = frozenset((f"{PREFIX}/key", f"{PREFIX}/credits", f"{PREFIX}/generation", "/healthz", "/readyz"))
 """What is served on an address that only callers use."""
-_log = structlog.get_logger()
-_ROUTERS = (accounts, money, budgets, keys, own, usage, charges, prices, quotes, health)
+_ROUTERS = (accounts, money, budgets, keys, own, usage, charges, prices, meters, quotes, health)
 _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -43,10 +41,13 @@ class Control:
         self.office = Office(context)
         self.api = _api(self.office)
         self._inner = bounded(self.api)
+        self._unproxied = Unproxied(self.office)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.api(scope, receive, send)
+        if self._unproxied.serves(scope):
+            return await self._unproxied(scope, receive, send)
         answered = False
 
         async def send_on(message: Message) -> None:
@@ -60,7 +61,7 @@ class Control:
             await self._inner(scope, receive, send_on)
         except Exception as problem:  # noqa: BLE001 - the control plane's top edge: the framework raises again what it has answered
             if not answered:
-                await _internal(problem)(scope, receive, send_on)
+                await refusing.internal(problem)(scope, receive, send_on)
 
     def close(self) -> None:
         """Closes its connections. After the last request."""
@@ -107,11 +108,11 @@ def _api(office: Office) -> FastAPI:
     _describe(app)
     handlers: Iterable[tuple[Any, Callable[[Request, Any], Any]]] = (
         (Problem, lambda _request, problem: problem.response()),
-        (RequestValidationError, lambda request, problem: _invalid(request, problem.errors())),
-        (ValidationError, lambda request, problem: _invalid(request, problem.errors())),
+        (RequestValidationError, lambda request, problem: refusing.invalid(request.headers.get("content-type"), problem.errors())),
+        (ValidationError, lambda request, problem: refusing.invalid(request.headers.get("content-type"), problem.errors())),
         (HTTPException, _http),
-        (FareboxError, lambda _request, problem: _farebox(problem)),
-        (Exception, lambda _request, problem: _internal(problem)),
+        (FareboxError, lambda _request, problem: refusing.farebox(problem)),
+        (Exception, lambda _request, problem: refusing.internal(problem)),
     )
     for kind, handler in handlers:
         app.add_exception_handler(kind, _async(handler))
@@ -141,32 +142,6 @@ def _describe(app: FastAPI) -> None:
 # --- refusals ------------------------------------------------------------------------------------------------------------------------
 
 
-def _invalid(request: Request, errors: Iterable[Any]) -> Response:
-    """What validation found, field by field."""
-    found = [dict(error) for error in errors]
-    kind = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
-    if any(tuple(error["loc"]) == ("body",) for error in found) and not kind.endswith("json"):
-        return Problem("unsupported_media_type", "Send application/json.").response()
-    named = [{"field": _field(error), "problem": _words(error)} for error in found]
-    detail = "; ".join(f"{one['field']}: {one['problem']}" for one in named[:5])
-    return Problem("invalid_request", detail, errors=named).response()
-
-
-def _field(error: dict[str, Any]) -> str:
-    """`limits.0.window` for a body's field; the others with where they stand (`query.limit`)."""
-    parts = [str(part)[:64] for part in error["loc"]]
-    if parts[:1] == ["body"]:
-        parts = parts[1:]
-    if error["type"] == "unknown_field":
-        parts.append(str(error["ctx"]["name"]))
-    return ".".join(parts) or "body"
-
-
-def _words(error: dict[str, Any]) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return message[:1].lower() + message[1:] if message[1:2].islower() else message
-
-
 def _http(request: Request, problem: HTTPException) -> Response:
     """What the web framework refuses by itself: no such route, not with this method, an unreadable body."""
     if isinstance(problem, UnreadableBody):
@@ -183,31 +158,9 @@ def _http(request: Request, problem: HTTPException) -> Response:
 def _methods(request: Request) -> list[str]:
     """Every method that this path takes."""
     asked = request.url.path.removeprefix(PREFIX).split("/")
-    found: set[str] = set()
+    found: set[str] = {"POST"} if Unproxied.serves({**request.scope, "method": "POST"}) else set()
     for route in (route for room in _ROUTERS for route in room.ROUTER.routes if isinstance(route, APIRoute)):
         parts = route.path.split("/")
         if len(parts) == len(asked) and all(part == given or part.startswith("{") for part, given in zip(parts, asked, strict=True)):
             found |= route.methods or set()
     return sorted(found) or ["GET"]
-
-
-def _farebox(problem: FareboxError) -> Response:
-    """What the ledger and the way of a quote refuse."""
-    if isinstance(problem, Refusal):
-        headers = {} if problem.retry_after_s is None else {"retry-after": str(problem.retry_after_s)}
-        facts = {name: value for name, value in problem.facts.items() if name not in ("status", "detail", "type", "title", "code")}
-        code = "busy" if isinstance(problem, Busy) else problem.reason
-        return Problem(code, " ".join(problem.message.split()), status=problem.status, headers=headers, **facts).response()
-    if isinstance(problem, CommandRefused):
-        return Problem(problem.refused_code, problem.message).response()
-    if isinstance(problem, LedgerUnavailable):
-        words = "The ledger cannot be reached now. Send the request again with the same Idempotency-Key: it is carried out at most once."
-        return Problem("ledger_unavailable", words, headers={"retry-after": "5"}).response()
-    return _internal(problem)
-
-
-def _internal(problem: Exception) -> Response:
-    """Something broke here: what exactly is in the log, under the incident's name."""
-    incident = new_id("inc")
-    _log.error("control_failed", incident=incident, problem=repr(problem), exc_info=problem)
-    return Problem("internal", f"The gateway failed on its own account ({incident}).", incident=incident).response()

@@ -44,6 +44,8 @@ class ExactRoute(APIRoute):
         inner = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
+            if "\0" in request.scope["path"]:
+                raise _nul("path")
             self._check_query(request)
             return await inner(ExactRequest(request.scope, request.receive))
 
@@ -53,6 +55,8 @@ class ExactRoute(APIRoute):
         """A misspelt parameter would be a filter that is silently not there."""
         if not request.query_params:
             return
+        if b"%00" in request.scope["query_string"]:
+            raise _nul("query")
         known = _query_names(self.dependant)
         for name in request.query_params:
             if name not in known:
@@ -70,14 +74,29 @@ def _query_names(dependant: Any) -> list[str]:
 def exact_json(data: bytes) -> Any:
     """JSON with numbers that are not whole as Decimals. Raises a Problem."""
     try:
-        value = json.loads(data, parse_float=_decimal, parse_constant=_constant, object_pairs_hook=_pairs)
-        if b"\\u" in data:  # an escape may stand for half a character, which nothing can store or write
+        text = data.decode(json.detect_encoding(data))
+        value = _decoder.decode(text)
+        if "\\u" in text:  # an escape may stand for half a character, which nothing can store or write
             json.dumps(value, ensure_ascii=False, default=str).encode()
-        return value  # noqa: TRY300 - the check above belongs to the reading
     except RecursionError:
         raise Problem("invalid_json", "The body is nested too deep.") from None
     except ValueError as problem:  # UnicodeErrors and JSONDecodeErrors are; so is a whole number of more digits than anything has
         raise Problem("invalid_json", f"The body is not JSON: {problem}.") from None
+    if "\\u0000" in text and _has_nul(value):
+        raise _nul("body")
+    return value
+
+
+def _has_nul(value: Any) -> bool:
+    """Whether there is a character in it that PostgreSQL has no text for; refused on every store alike."""
+    if isinstance(value, dict):
+        return any("\0" in name or _has_nul(inner) for name, inner in value.items())
+    return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
+
+
+def _nul(where: str) -> Problem:
+    words = "there is a NUL character in it, which no text here has"
+    return Problem("invalid_request", f"{where}: {words}", errors=[{"field": where, "problem": words}])
 
 
 def _decimal(literal: str) -> Decimal:
@@ -95,6 +114,9 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise Problem("ambiguous_body", f"The name {twice[:64]!r} is there twice in one object.")
     return made
+
+
+_decoder = json.JSONDecoder(parse_float=_decimal, parse_constant=_constant, object_pairs_hook=_pairs)
 
 
 class Body(BaseModel):

@@ -47,7 +47,11 @@ _Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 
 async def anyone(office: AnOffice, bearer: _Bearer) -> Admin | Own:
     """Raises a Problem unless a good key was sent."""
-    secret = "" if bearer is None else bearer.credentials.strip()
+    return await identify(office, "" if bearer is None else bearer.credentials.strip())
+
+
+async def identify(office: Office, secret: str) -> Admin | Own:
+    """Whose key this is. Raises a Problem."""
     if not secret:
         raise Problem("invalid_key", "Send `Authorization: Bearer` and a key.", headers=_CHALLENGE)
     if len(secret) > limits.key_length_max or not secret.isascii():

@@ -1,25 +1,31 @@
 """What the control plane is given by the composition root: the ledger to command, a file to read, and the gateway's own figures."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 
+from farebox import metrics
 from farebox.clock import Clock
 from farebox.gateway.quote import Quoter
+from farebox.ledger.commands import Authorize
 from farebox.providers.catalogue import Catalogue
 from farebox.settings import Settings
 from farebox.store.batcher import Batcher
+from farebox.store.database import Place
 
 
 class Context(msgspec.Struct, frozen=True):
-    """Handed to `control.app.create`. `figures` refreshes the gauges before they are shown; `ready` says why the gateway is not, or ""."""
+    """Handed to `control.app.create`. `figures` refreshes the gauges before they are shown; `ready` says why the gateway is not, or "";
+    `exposition` is what `/metrics` shows; `unheard` is told of a hold that may have been made though nobody heard so, and gives it back.
+    """
 
     settings: Settings
-    store: Path
+    store: Place
     batcher: Batcher
     catalogue: Catalogue
     quoter: Quoter
     clock: Clock
     figures: Callable[[], Mapping[str, float]]
     ready: Callable[[], str]
+    exposition: Callable[[], bytes] = metrics.exposition
+    unheard: Callable[[Authorize], None] = lambda _asked: None

@@ -20,17 +20,19 @@ from farebox.money import PICO_PER_USD
 from farebox.pricing.book import PROVIDER_ALIASES, PriceBook
 from farebox.pricing.importer import Change, PriceCsvError, check, diff, from_genai_prices, read_price_csv
 from farebox.pricing.rows import ModelRow, PriceRow
-from farebox.store.pricebook import publish
+from farebox.store.pricebook import publish, publishing
 from farebox.store.reading import Books
 from farebox.store.reports import Reports
-from farebox.usage import TOKEN_UNITS, Conditions
+from farebox.usage import BY_THE_MILLION, Conditions
 
 _FACTOR_CHARS_MAX = 12
 _PLAIN = msgspec.structs.asdict(Conditions())
 
 
 class Import(msgspec.Struct, frozen=True):
-    """What is to be taken in. `csv` None: the list that comes with Farebox. `replace`: what it does not name goes."""
+    """What is to be taken in. `csv` None: the list that comes with Farebox. `replace`: what it does not name goes. `follows`: the prices begin
+    where the ones before them end, which stay; one without a beginning begins now, or is the first and held always.
+    """
 
     csv: str | None
     scope: str = ""
@@ -39,6 +41,7 @@ class Import(msgspec.Struct, frozen=True):
     replace: bool = False
     dry_run: bool = False
     note: str = ""
+    follows: bool = False
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -67,7 +70,7 @@ class _Draft(msgspec.Struct, frozen=True):
 
 async def take_in(office: Office, command: str, asked: Import) -> tuple[dict[str, Any], bool]:
     """Imports prices and returns what that did, and whether it was done before by the same command. Raises a Problem."""
-    async with office.importing:
+    async with office.importing, publishing(office.context.batcher) as owner:
         before = await office.read(lambda reports: reports.command(command))
         if isinstance(before, Done):
             return await _again(office, int(before.ids.get("version", 0)), asked), True
@@ -81,7 +84,7 @@ async def take_in(office: Office, command: str, asked: Import) -> tuple[dict[str
         note = msgspec.json.encode(draft.summary).decode()
         prices = draft.prices
         batcher = office.context.batcher
-        version = await publish(batcher, books, draft.models, prices, scope=asked.scope, note=note, command=command)
+        version = await publish(batcher, owner, books, draft.models, prices, scope=asked.scope, note=note, command=command)
         return await _again(office, version, asked), False
 
 
@@ -98,7 +101,9 @@ async def _again(office: Office, version: int, asked: Import) -> dict[str, Any]:
 
 
 def _digest(asked: Import) -> str:
-    content = msgspec.structs.replace(asked, dry_run=False, accept=False, accept_loss=False)
+    content = msgspec.to_builtins(msgspec.structs.replace(asked, dry_run=False, accept=False, accept_loss=False))
+    if not asked.follows:
+        del content["follows"]  # as it was digested before there was such a thing
     return blake2b(msgspec.json.encode(content), digest_size=16).hexdigest()
 
 
@@ -108,6 +113,8 @@ def _draft(office: Office, books: Books, asked: Import) -> _Draft:
     models, prices, rejected = _read(asked, office.context.clock())
     named = {(row.provider, row.model) for row in prices}
     old_rows = list(book.prices()) if book is not None else []
+    if asked.follows:
+        prices = _following(old_rows, prices, office.context.clock())
     kept = [] if asked.replace else [row for row in old_rows if (row.provider, row.model) not in named]
     merged = [*kept, *prices]
     changes = diff(old_rows, merged)
@@ -140,6 +147,18 @@ def _read(asked: Import, now: int) -> tuple[list[ModelRow], list[PriceRow], int]
     if not prices:
         raise Problem("invalid_prices", "There is no price in the file.")
     return [], [_canonical(row) for row in prices], 0
+
+
+def _following(before: list[PriceRow], prices: list[PriceRow], now: int) -> list[PriceRow]:
+    """New prices and those of the same models before them, which end where these begin."""
+    made: list[PriceRow] = []
+    for row in prices:
+        earlier = [old for old in before if (old.provider, old.model, old.unit) == (row.provider, row.model, row.unit)]
+        begins = row.valid_from_us or (now if earlier else 0)
+        ended = [old for old in earlier if old.valid_from_us < begins]
+        made += [msgspec.structs.replace(old, valid_to_us=min(old.valid_to_us or begins, begins)) for old in ended]
+        made.append(msgspec.structs.replace(row, valid_from_us=begins))
+    return made
 
 
 def _canonical(row: PriceRow) -> PriceRow:
@@ -220,8 +239,8 @@ def _shown(summary: Summary, version: int | None, published_at: int | None, chan
 
 
 def change_json(change: Change) -> dict[str, Any]:
-    """A change in dollars: per million tokens, or per unit of what is not a token."""
-    per = 1_000_000 if change.unit in TOKEN_UNITS else 1
+    """A change in dollars: per million tokens, per unit of an own meter, or per unit of anything else."""
+    per = 1_000_000 if change.unit in BY_THE_MILLION else 1
     factor = change.factor
     return {
         "kind": change.kind,

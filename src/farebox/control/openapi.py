@@ -14,6 +14,7 @@ from farebox import __version__
 from farebox.control.problems import MEDIA_TYPE, STATUSES
 from farebox.control.routes.prices import ImportIn
 from farebox.control.shapes import Fault, ProblemOut
+from farebox.control.unproxied import described as unproxied
 
 _REF = "#/components/schemas/{model}"
 _ABOUT = (
@@ -34,6 +35,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             schemas[model.__name__] = schema
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
+        unproxied.describe(made)
         for operation in _operations(made):
             _complete(operation)
         app.openapi_schema = made

@@ -155,8 +155,8 @@ def size(value: Any) -> int:
 
 
 def as_text(value: Any) -> str:
-    """A string of an answer, or nothing where another type stands."""
-    return value if type(value) is str else ""
+    """A string of an answer, or nothing where another type stands, or one with a character that not every database has."""
+    return value if type(value) is str and "\0" not in value else ""
 
 
 def flags_of(usage: Usage | None, flags: list[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import msgspec
 
 from farebox.dialects.base import Ask, Dialect, Report
 from farebox.ids import new_id
-from farebox.ledger.commands import Bound, Gate
+from farebox.ledger.commands import Authorize, Bound, Gate
 from farebox.ledger.model import Hold
 from farebox.ledger.plan import Policy
 from farebox.pricing.book import PriceBook
@@ -67,6 +67,7 @@ class Attempt:
     """One try at a provider. Exists before anything can go wrong with it."""
 
     __slots__ = (
+        "asked",
         "available",
         "body",
         "failure",
@@ -94,6 +95,8 @@ class Attempt:
         self.stage: Stage = "planned"
         self.hold: Hold | None = None
         self.available = 0
+        self.asked: Authorize | None = None
+        """What the ledger was asked last."""
         self.pending: object = None
         """The ledger's answer that is still to come, while `queued`."""
         self.report: Report | None = None

@@ -1,7 +1,7 @@
 """Sets money aside for an attempt, or says no in words a program can act on. The ledger decides; this asks, waits and plans again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from farebox import errors, limits
@@ -9,6 +9,7 @@ from farebox.clock import Clock, to_rfc3339
 from farebox.dialects.base import Ask
 from farebox.errors import Refusal
 from farebox.gateway.attempt import Attempt, Call, Plan
+from farebox.gateway.outage import Outage
 from farebox.ledger.calls import retry_after_s
 from farebox.ledger.commands import Authorize, Authorized, Idempotency, Outcome, Refused, Repeated, Requote
 from farebox.ledger.model import Measure
@@ -17,7 +18,9 @@ from farebox.money import format_usd
 from farebox.store.batcher import Batcher
 
 _POLL_S = 0.25
-Replan = Callable[[Call, Ask], Plan]
+_AWAY_S = 5
+"""When to ask again where the ledger cannot be reached."""
+Replan = Callable[[Call, Ask], Awaitable[Plan]]
 
 
 class Waiters:
@@ -50,8 +53,11 @@ class Waiters:
 class Authorizer:
     """Asks the ledger for holds."""
 
-    def __init__(self, batcher: Batcher, *, owner: str, clock: Clock, topup_url: str, held_wait_s: float, request_s: int) -> None:
+    def __init__(
+        self, batcher: Batcher, outage: Outage, *, owner: str, clock: Clock, topup_url: str, held_wait_s: float, request_s: int
+    ) -> None:
         self._batcher = batcher
+        self._outage = outage
         self._owner = owner
         self._clock = clock
         self._topup_url = topup_url
@@ -77,7 +83,7 @@ class Authorizer:
                 return outcome
             if isinstance(outcome, Requote) and requotes < limits.requotes_max:
                 requotes += 1
-                attempt.plan = replan(call, attempt.plan.ask)
+                attempt.plan = await replan(call, attempt.plan.ask)
                 continue
             if not isinstance(outcome, Refused):
                 raise errors.Busy(limit=f"the ledger answered {type(outcome).__name__}")
@@ -86,13 +92,34 @@ class Authorizer:
                 raise self.refusal_of(outcome, attempt.plan, call.caller.run)
             await self.waiters.wait(attempt.plan.gate.wallet, left)
 
+    def admit(self) -> None:
+        """Raises LedgerDown while the ledger cannot be reached, or what happened meanwhile is not booked yet."""
+        if self._outage.lasts:
+            raise errors.LedgerDown(retry_after_s=_AWAY_S)
+
     async def _ask(self, call: Call, attempt: Attempt, fingerprint: str) -> Outcome:
+        self.admit()
         attempt.stage = "queued"
-        pending = self._batcher.post(self.command(call, attempt, fingerprint))
+        attempt.asked = self.command(call, attempt, fingerprint)
+        pending = self._batcher.post(attempt.asked)
         attempt.pending = pending
-        outcomes: tuple[Outcome, ...] = await _answered(pending)
+        outcomes: tuple[Outcome, ...] = await self._answered(pending)
         attempt.pending = None
         return outcomes[-1]
+
+    async def _answered(self, pending: "asyncio.Future[Any]") -> tuple[Outcome, ...]:
+        """The ledger's answer, its errors as refusals: then the attempt stays `queued`, and whoever settles it makes sure of its hold.
+        A cancelled caller learns of it only once the answer is there (see Batcher).
+        """
+        answer = await pending
+        if isinstance(answer, errors.Busy):
+            raise answer
+        if isinstance(answer, errors.LedgerUnavailable):
+            self._outage.noticed()
+        if isinstance(answer, errors.FareboxError):
+            raise errors.LedgerDown(retry_after_s=_AWAY_S)
+        outcomes: tuple[Outcome, ...] = answer
+        return outcomes
 
     def command(self, call: Call, attempt: Attempt, fingerprint: str) -> Authorize:
         """What the ledger is asked for this attempt."""
@@ -163,17 +190,6 @@ class Authorizer:
                 return errors.AccountPaused(since=since, why=refused.detail or "no reason given")
             case _:
                 return errors.Busy(limit=f"the ledger refused with {refused.reason}")
-
-
-async def _answered(pending: "asyncio.Future[Any]") -> tuple[Outcome, ...]:
-    """The ledger's answer, its errors as refusals. A cancelled caller learns of it only once the answer is there (see Batcher)."""
-    answer = await pending
-    if isinstance(answer, errors.Busy):
-        raise answer
-    if isinstance(answer, errors.FareboxError):
-        raise errors.LedgerDown(retry_after_s=5)
-    outcomes: tuple[Outcome, ...] = answer
-    return outcomes
 
 
 def _scope(refused: Refused, plan: Plan, run: str) -> str:

@@ -32,12 +32,13 @@ from farebox.gateway.identify import Keyring, refusal_of
 from farebox.gateway.quote import Quoter
 from farebox.gateway.relay import Relay
 from farebox.gateway.settle import Settler
+from farebox.gateway.sharing import Shared
 from farebox.gateway.upstream import Answer, FirstByteTimeout, UpstreamFailed
 from farebox.ledger.commands import Authorized, Refused, Repeated
 from farebox.ledger.plan import Policy
 from farebox.money import format_usd
 from farebox.store.batcher import Batcher
-from farebox.store.reading import Books, Reader
+from farebox.store.reading import Books, Lookup
 
 _REPEAT_POLL_S = 0.1
 
@@ -45,16 +46,20 @@ _REPEAT_POLL_S = 0.1
 class Shelf:
     """The price book that counts, as far as this process knows; read again when the ledger says that it has changed."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._books = reader.books()
+    def __init__(self, lookup: Lookup, books: Books) -> None:
+        self._lookup = lookup
+        self._books = books
+        self._reading: Shared[Books] = Shared()
 
     def books(self) -> Books:
         return self._books
 
-    def refresh(self) -> Books:
-        if self._reader.book_version() != self._books.version:
-            self._books = self._reader.books()
+    async def refresh(self) -> Books:
+        """The book that counts now. Raises LedgerDown when it cannot be looked up."""
+        return await self._reading.read_anew("", self._read)
+
+    async def _read(self) -> Books:
+        self._books = await self._lookup.books_since(self._books)
         return self._books
 
 
@@ -91,7 +96,7 @@ class Calls:
     async def serve(self, exchange: Exchange, route: Route, call_holder: list[Call]) -> None:
         """One call, start to end. Raises a Refusal where nothing was sent to the client yet; `call_holder` then knows the request's id."""
         secret = find_key(exchange.headers, exchange.query, route)
-        policy = self._identify(secret)
+        policy = await self._identify(secret)
         call = Call(secret, read_caller(exchange), self._clock())
         call_holder.append(call)
         flight = self._flights.begin(exchange, policy.key.id)
@@ -101,8 +106,8 @@ class Calls:
             if ask.unknown_fields:
                 told.unknown(ask)
             if call.caller.dry_run:
-                return await self._dry_run(exchange, call, self._replan(call, ask))
-            attempt = self._attempt(call, self._plan(policy, ask, call), body)
+                return await self._dry_run(exchange, call, await self._replan(call, ask))
+            attempt = self._attempt(call, await self._plan(policy, ask, call), body)
             try:
                 repeated = await self._hold(exchange, call, attempt, body)
                 if repeated is not None:
@@ -132,11 +137,11 @@ class Calls:
             raise UnsupportedEncoding(encoding=encoding.decode("latin-1")[:32])
         return await exchange.body(self._body_bytes_max)
 
-    def _identify(self, secret: str) -> Policy:
+    async def _identify(self, secret: str) -> Policy:
         """The caller's policy. What is remembered may be out of date: a refusal is only given on what the ledger has now."""
-        policy = self._keyring.identify(secret)
+        policy = await self._keyring.identify(secret)
         if refusal_of(policy, self._clock()) is not None:
-            policy = self._keyring.fresh(secret)
+            policy = await self._keyring.fresh(secret)
             refusal = refusal_of(policy, self._clock())
             if refusal is not None:
                 raise refusal
@@ -149,19 +154,19 @@ class Calls:
         dialect = self._quoter.dialect_of(ask)
         return ask if dialect is home else dialect.ask(route.name, body, exchange.named)
 
-    def _plan(self, policy: Policy, ask: Ask, call: Call) -> Plan:
+    async def _plan(self, policy: Policy, ask: Ask, call: Call) -> Plan:
         try:
             return self._quote(policy, ask, call, self._shelf.books())
         except Refusal:
-            return self._replan(call, ask)
+            return await self._replan(call, ask)
 
-    def _replan(self, call: Call, ask: Ask) -> Plan:
+    async def _replan(self, call: Call, ask: Ask) -> Plan:
         """The plan by what the ledger has now, whatever is remembered."""
-        policy = self._keyring.fresh(call.secret)
+        policy = await self._keyring.fresh(call.secret)
         refusal = refusal_of(policy, self._clock())
         if refusal is not None:
             raise refusal
-        return self._quote(policy, ask, call, self._shelf.refresh())
+        return self._quote(policy, ask, call, await self._shelf.refresh())
 
     def _quote(self, policy: Policy, ask: Ask, call: Call, books: Books) -> Plan:
         return self._quoter.plan(policy, ask, call.caller, books, self._clock())
@@ -233,15 +238,17 @@ class Calls:
 
     async def _try_again(self, call: Call, old: Attempt, exchange: Exchange) -> Attempt:
         """Ends an attempt that cannot have been billed and holds for the next, in one commit, in that order."""
+        self._authorizer.admit()
         new = self._attempt(call, old.plan, old.body)
         mark = fingerprint(exchange, old.body, call.caller) if call.caller.idempotency else ""
         new.stage = "queued"
-        both = self._batcher.post(self._settler.command(old), self._authorizer.command(call, new, mark))
+        new.asked = self._authorizer.command(call, new, mark)
+        both = self._batcher.post(self._settler.command(old), new.asked)
         new.pending = both
         answer = await both
-        new.stage = "planned"
         if isinstance(answer, FareboxError):
             raise LedgerDown(retry_after_s=5)
+        new.stage = "planned"
         settled, outcome = answer
         self._settler.booked(call, old, settled)
         if isinstance(outcome, Authorized):

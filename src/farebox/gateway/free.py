@@ -23,6 +23,7 @@ from farebox.ids import new_id
 from farebox.ledger.plan import Policy
 from farebox.pricing.rows import ModelRow
 from farebox.providers.catalogue import HOME, Catalogue, Provider
+from farebox.store.reading import Books
 
 _JSON = [(b"content-type", b"application/json")]
 _ERRORS_FROM = 400
@@ -56,7 +57,7 @@ class Free:
         """Raises a Refusal."""
         if route.name == "probe":
             return await exchange.answer(200, [], b"")
-        policy = self._keyring.fresh(find_key(exchange.headers, exchange.query, route))
+        policy = await self._keyring.fresh(find_key(exchange.headers, exchange.query, route))
         refusal = refusal_of(policy, self._clock())
         if refusal is not None:
             raise refusal
@@ -68,15 +69,17 @@ class Free:
                 self._flights.end(flight)
         dialect = DIALECTS[route.dialect]
         if route.name == "model":
-            return await exchange.answer(200, _JSON, dialect.model(self._entry(policy, route.dialect, route.argument)))
+            return await exchange.answer(200, _JSON, dialect.model(await self._entry(policy, route.dialect, route.argument)))
         query = parse_qs(exchange.query.decode("latin-1"), max_num_fields=limits.request_headers_max)
         page = _page_size(query.get("limit", [""])[0])
-        body = dialect.models(list(self._entries(policy, route.dialect)), limit=page, after_id=query.get("after_id", [None])[0])
+        body = dialect.models(
+            list(self._entries(policy, route.dialect, await self._shelf.refresh())), limit=page, after_id=query.get("after_id", [None])[0]
+        )
         return await exchange.answer(200, _JSON, body)
 
-    def _entries(self, policy: Policy, dialect: str) -> Iterator[ModelEntry]:
+    def _entries(self, policy: Policy, dialect: str, books: Books) -> Iterator[ModelEntry]:
         """What this key may call in this dialect and the gateway can price: aliases, then each provider's models."""
-        books, now = self._shelf.refresh(), self._clock()
+        now = self._clock()
         for alias, target in self._catalogue.aliases.items():
             provider = self._catalogue.providers[target.partition("/")[0]]
             if provider.dialect == dialect and _may(policy, target, alias):
@@ -88,8 +91,8 @@ class Free:
                 if row.kind == "chat" and _may(policy, f"{provider.name}/{row.model}", row.model):
                     yield _entry_of(row, provider, bare=provider.name == HOME[dialect])
 
-    def _entry(self, policy: Policy, dialect: str, name: str) -> ModelEntry:
-        books = self._shelf.refresh()
+    async def _entry(self, policy: Policy, dialect: str, name: str) -> ModelEntry:
+        books = await self._shelf.refresh()
         provider, model = self._quoter.resolve(dialect, name, books)
         row = books.listed.model(provider.prices, model)
         if row is None or books.listed.find(provider.prices, model, self._clock()) is None:

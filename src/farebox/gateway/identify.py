@@ -5,8 +5,9 @@ from hashlib import sha256
 
 from farebox.clock import to_rfc3339
 from farebox.errors import AccountPaused, InvalidKey, KeyExpired, KeyPaused, KeyRevoked, Refusal
+from farebox.gateway.sharing import Shared
 from farebox.ledger.plan import Policy
-from farebox.store.reading import Reader
+from farebox.store.reading import Lookup
 
 _REMEMBERED_MAX = 100_000
 """About 5 kB each: an active key costs memory, not a look-up per call."""
@@ -20,24 +21,25 @@ def hash_of(secret: str) -> str:
 class Keyring:
     """Finds policies by a key's secret. What it remembers may be stale; whoever refuses because of it asks again (`fresh`)."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
         self._known: OrderedDict[str, Policy] = OrderedDict()
+        self._reading: Shared[Policy] = Shared()
 
-    def identify(self, secret: str) -> Policy:
-        """The policy of a key. Raises InvalidKey."""
+    async def identify(self, secret: str) -> Policy:
+        """The policy of a key. Raises InvalidKey, and LedgerDown when it cannot be looked up."""
         key_hash = hash_of(secret)
         policy = self._known.get(key_hash)
-        return self._read(key_hash) if policy is None else policy
+        return await self._reading.read(key_hash, lambda: self._read(key_hash)) if policy is None else policy
 
-    def fresh(self, secret: str) -> Policy:
-        """The policy of a key as the ledger has it now. Raises InvalidKey."""
+    async def fresh(self, secret: str) -> Policy:
+        """The policy of a key as the ledger has it now. Raises InvalidKey, and LedgerDown when it cannot be looked up."""
         key_hash = hash_of(secret)
         self._known.pop(key_hash, None)
-        return self._read(key_hash)
+        return await self._reading.read_anew(key_hash, lambda: self._read(key_hash))
 
-    def _read(self, key_hash: str) -> Policy:
-        policy = self._reader.policy_by_hash(key_hash)
+    async def _read(self, key_hash: str) -> Policy:
+        policy = await self._lookup.policy_by_hash(key_hash)
         if policy is None:
             raise InvalidKey
         self._known[key_hash] = policy

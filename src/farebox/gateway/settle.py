@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,8 +13,9 @@ from farebox.clock import Clock
 from farebox.dialects.base import Report
 from farebox.errors import Busy, ChargePending, FareboxError, LedgerUnavailable
 from farebox.gateway.attempt import Attempt, Call, Plan
+from farebox.gateway.outage import Outage
 from farebox.gateway.told import alarm
-from farebox.ledger.commands import Authorized, Capture, Command, Release, Result, Settled
+from farebox.ledger.commands import Authorized, Capture, Release, Result, Settled
 from farebox.ledger.model import Charge
 from farebox.money import nano_half_even
 from farebox.pricing.cards import ModelPrice
@@ -24,25 +26,23 @@ from farebox.usage import OUT_TEXT, PLAIN, TOKEN_UNITS, Usage
 
 _encode = msgspec.json.Encoder().encode
 _RAW_BYTES_MAX = 16_384
-_AGAIN_S = 1.0
-"""How long a settlement waits before it is submitted again to a ledger that cannot be reached."""
 OnSettled = Callable[[Call, Attempt, Charge], None]
 
 
 class Settler:
     """Settles attempts. `on_settled` is told of every charge: the request's log line, metrics, whoever waits for the money."""
 
-    def __init__(self, batcher: Batcher, clock: Clock, on_settled: OnSettled) -> None:
+    def __init__(self, batcher: Batcher, outage: Outage, clock: Clock, on_settled: OnSettled) -> None:
         self._batcher = batcher
+        self._outage = outage
         self._clock = clock
         self._on_settled = on_settled
         self.detached: set[asyncio.Task[Any]] = set()
         """Settlements whose request has left; awaited at shutdown."""
-        self.closing = asyncio.Event()
 
     async def settle(self, call: Call, attempt: Attempt) -> Charge | None:
-        """Ends the attempt with its charge; None when nothing was held. Raises ChargePending when the ledger cannot be reached: then the
-        hold stays, and the charge is submitted again until it is booked.
+        """Ends the attempt with its charge; None when nothing was held, or when the ledger cannot be reached and the charge is in the
+        capture journal. Raises ChargePending when that cannot be either: then the hold stays. Both are submitted again until they are booked.
         """
         if attempt.stage == "queued":
             await self._learn(attempt)
@@ -53,15 +53,19 @@ class Settler:
         return await self._book(call, attempt, command)
 
     async def _learn(self, attempt: Attempt) -> None:
-        """The caller left before the ledger answered: what it answered decides what there is to settle."""
+        """The caller left before the ledger answered, or it answered that it cannot: what is held decides what there is to settle."""
         assert asyncio.isfuture(attempt.pending)  # noqa: S101 - tells the type checker what `queued` means
         answer = await attempt.pending
         if isinstance(answer, tuple) and isinstance(answer[-1], Authorized):
             attempt.hold, attempt.stage = answer[-1].hold, "held"
-        else:
-            attempt.stage = "planned"
+            return
+        attempt.stage = "planned"
+        if isinstance(answer, LedgerUnavailable) and attempt.asked is not None:
+            self._outage.unheard(attempt.asked)
 
-    async def _book(self, call: Call, attempt: Attempt, command: Command) -> Charge | None:
+    async def _book(self, call: Call, attempt: Attempt, command: Capture | Release) -> Charge | None:
+        if self._outage.lasts:
+            return await self._kept(attempt, self._keep_for_later(call, attempt, command))
         pending = self._batcher.post(command)
         try:
             answer = await pending
@@ -69,28 +73,32 @@ class Settler:
             with contextlib.suppress(ChargePending):
                 self._heard(call, attempt, command, pending.result())
             raise
-        return self._heard(call, attempt, command, answer)
+        heard = self._heard(call, attempt, command, answer)
+        return await self._kept(attempt, heard) if isinstance(heard, asyncio.Future) else heard
 
-    def _heard(self, call: Call, attempt: Attempt, command: Command, answer: Any) -> Charge | None:
+    def _heard(self, call: Call, attempt: Attempt, command: Capture | Release, answer: Any) -> "Charge | asyncio.Future[bool] | None":
         if isinstance(answer, LedgerUnavailable | Busy):
-            self._keep(self._until_booked(call, attempt, command))
-            raise ChargePending(may_have_charged=True)
+            return self._keep_for_later(call, attempt, command)
         return self.booked(call, attempt, None if isinstance(answer, FareboxError) else answer[0])
 
-    async def _until_booked(self, call: Call, attempt: Attempt, command: Command) -> None:
-        """Submits a settlement until the ledger takes it. It carries the hold's id, so that one which was booked unheard is not booked twice.
-        Where the process ends before that, the next start charges the hold.
+    def _keep_for_later(self, call: Call, attempt: Attempt, command: Capture | Release) -> "asyncio.Future[bool]":
+        """Hands a settlement over to be submitted until the ledger takes it. It carries the hold's id, so that one which was booked unheard
+        is not booked twice.
         """
+        attempt.body = b""  # nobody tries again, and it may be long until the ledger is back
+        return self._outage.keep(command, partial(self._booked_late, call, attempt))
+
+    @staticmethod
+    async def _kept(attempt: Attempt, durable: "asyncio.Future[bool]") -> Charge | None:
+        """No charge yet; but it is certain that there will be one. Raises ChargePending where it is not."""
+        if await durable:
+            return None
         alarm("charge_pending", hold=attempt.hold_id)
-        answer: Any = LedgerUnavailable(problem="")
-        while isinstance(answer, LedgerUnavailable | Busy):
-            if self.closing.is_set():
-                return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_AGAIN_S):
-                    await self.closing.wait()
-            answer = await self._batcher.post(command)
-        self.booked(call, attempt, None if isinstance(answer, FareboxError) else answer[0])
+        raise ChargePending(may_have_charged=True)
+
+    def _booked_late(self, call: Call, attempt: Attempt, outcome: object) -> None:
+        with contextlib.suppress(ChargePending):  # told already, and nobody waits for it
+            self.booked(call, attempt, outcome)
 
     def booked(self, call: Call, attempt: Attempt, outcome: object) -> Charge | None:
         """What the ledger made of a settlement. It refuses none; a fault was told by the store, and leaves the hold to the sweeper."""
@@ -115,8 +123,7 @@ class Settler:
             await settling
 
     async def close(self) -> None:
-        """Waits for every settlement on its way; what the ledger does not take now is left to the next start."""
-        self.closing.set()
+        """Waits for every settlement on its way: booked, or kept for when the ledger is back."""
         while self.detached:
             await asyncio.wait(set(self.detached))
 

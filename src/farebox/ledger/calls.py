@@ -8,6 +8,7 @@ from farebox.ledger.commands import (
     Authorize,
     Authorized,
     Capture,
+    Claim,
     Conflict,
     Expire,
     Extend,
@@ -161,7 +162,7 @@ def _grants_held(legs: tuple[Leg, ...]) -> list[GrantChanged]:
 def extend(state: State, command: Extend, now: int) -> Decision:
     """Grows an open hold under the caps of now, in the windows it was held in; all or none."""
     hold = state.holds.get(command.hold_id)
-    if hold is None or hold.key != command.gate.key.id:
+    if hold is None or hold.key != command.gate.key.id or not _claimed(hold, command.claim):
         return Refused("unknown_hold", scope=command.hold_id), []
     if hold.state != "open":
         return Refused("hold_closed", scope=hold.id, detail=hold.state), []
@@ -203,13 +204,17 @@ def extend(state: State, command: Extend, now: int) -> Decision:
     return Authorized(after, 0), deltas
 
 
+def _claimed(hold: Hold, claim: Claim | None) -> bool:
+    return claim is None or claim.covers(hold)
+
+
 # --- capture, release, expire ------------------------------------------------------------------------------------------------------
 
 
 def capture(state: State, command: Capture, now: int) -> Decision:
     """Charges the hold what its attempt came to. Never refused for lack of money: what cannot be paid is written off."""
     hold = state.holds.get(command.hold_id)
-    if hold is None:
+    if hold is None or not _claimed(hold, command.claim):
         return Refused("unknown_hold", scope=command.hold_id), []
     if hold.state == "expired":
         return revise(state, hold, command, now)
@@ -226,7 +231,7 @@ def capture(state: State, command: Capture, now: int) -> Decision:
 def release(state: State, command: Release, now: int) -> Decision:
     """Gives the whole hold back and writes a charge of zero; the caller's Idempotency-Key is free again."""
     hold = state.holds.get(command.hold_id)
-    if hold is None:
+    if hold is None or not _claimed(hold, command.claim):
         return Refused("unknown_hold", scope=command.hold_id), []
     zero = Result(
         "released",

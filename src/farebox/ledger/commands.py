@@ -1,7 +1,7 @@
 """The whole language of the ledger: what can be asked of it (commands) and what it can answer (outcomes). Values only.
 
 The hot ones (`Authorize`, `Capture`, `Release`) are known by their hold's id. All others carry a command id of their own, and their outcome
-is kept for ever: asked again with the same id they answer as before; with the same id and other content they are an error.
+is kept for ever: asked again with the same id they answer as before, with other content it is an error. An event is both.
 """
 
 from typing import Literal
@@ -129,6 +129,16 @@ class Result(msgspec.Struct, frozen=True):
     upstream_request_id: str = ""
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """Whose a hold has to be for a command to touch it: of an owner, and (where it is given) of a key. Else there is no such hold."""
+
+    owner: str
+    key: str = ""
+
+    def covers(self, hold: Hold) -> bool:
+        return hold.owner == self.owner and self.key in ("", hold.key)
+
+
 class Capture(msgspec.Struct, frozen=True):
     """Charge a hold what its attempt came to, and give the rest back. After its hold expired it revises that charge instead."""
 
@@ -138,6 +148,7 @@ class Capture(msgspec.Struct, frozen=True):
     """The recorded answer, encrypted, for a repeat with the same Idempotency-Key."""
     gate: Gate | None = None
     """The caps on its path, which bound what an overage may be paid from. Filled in by the store when the result exceeds the hold."""
+    claim: Claim | None = None
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -148,6 +159,7 @@ class Release(msgspec.Struct, frozen=True):
     status: int = 0
     timings: str = "{}"
     upstream_request_id: str = ""
+    claim: Claim | None = None
 
 
 class Expire(msgspec.Struct, frozen=True):
@@ -165,6 +177,33 @@ class Extend(msgspec.Struct, frozen=True):
     more: Bound
     gate: Gate
     lasts: int | None = None
+    claim: Claim | None = None
+
+
+class RecordEvent(msgspec.Struct, frozen=True):
+    """Charge work that was done elsewhere, at its time, from today's wallet. `fingerprint` is of the event as it was sent."""
+
+    id: str
+    fingerprint: str
+    hold_id: str
+    request_id: str
+    gate: Gate
+    result: Result
+    at: int
+    when_short: Literal["refuse", "write_off"]
+    markup_basis_points: int
+    markup_fixed_nano: int
+    provider: str
+    model: str
+    route: str
+    owner: str
+    run: str = ""
+    user: str = ""
+    tags: str = ""
+
+    @property
+    def bound(self) -> Bound:
+        return Bound(Affine(self.result.price), Affine(self.result.cost), Affine(self.result.tokens), 1, 1)
 
 
 class OpenAccount(msgspec.Struct, frozen=True):
@@ -272,7 +311,7 @@ class PublishBook(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-HotCommand = Authorize | Capture | Release | Expire
+HotCommand = Authorize | Capture | Release | Expire | RecordEvent
 AdminCommand = (
     Extend | OpenAccount | EditAccount | IssueKey | EditKey | SetBudgets | GrantMoney | Move | Adjust | Refund | BookExpiry | PublishBook
 )
@@ -327,6 +366,16 @@ class Settled(msgspec.Struct, frozen=True):
     revised: bool = False
 
 
+class Recorded(msgspec.Struct, frozen=True, tag="recorded"):
+    """An event was charged. `late`: a window that counts it is over."""
+
+    charge_id: str
+    price: int
+    paid: int
+    late: bool = False
+    repeated: bool = False
+
+
 class Unchanged(msgspec.Struct, frozen=True):
     """Nothing to do: it had ended already, or is not due."""
 
@@ -348,4 +397,4 @@ class Conflict(msgspec.Struct, frozen=True):
     id: str
 
 
-Outcome = Authorized | Refused | Requote | Repeated | Settled | Unchanged | Done | Conflict
+Outcome = Authorized | Refused | Requote | Repeated | Settled | Recorded | Unchanged | Done | Conflict

@@ -63,14 +63,17 @@ class HoldCounted(msgspec.Struct, frozen=True):
 
 class ChargeWritten(msgspec.Struct, frozen=True):
     charge: Charge
+    hold: Hold
 
 
 class ChargeRevised(msgspec.Struct, frozen=True):
     charge: Charge
+    before: Charge
+    hold: Hold
 
 
 class ChargeRefunded(msgspec.Struct, frozen=True):
-    hold_id: str
+    hold: Hold
     amount: int
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from farebox.ledger import calls, policies, transfers
+from farebox.ledger import calls, events, policies, transfers
 from farebox.ledger.commands import (
     Adjust,
     AdminCommand,
@@ -28,6 +28,7 @@ from farebox.ledger.commands import (
     OpenAccount,
     Outcome,
     PublishBook,
+    RecordEvent,
     Refund,
     Refused,
     Release,
@@ -42,6 +43,7 @@ _RULES: dict[type, Callable[[State, Any, int], Decision]] = {
     Capture: calls.capture,
     Release: calls.release,
     Expire: calls.expire,
+    RecordEvent: events.record,
     Extend: calls.extend,
     OpenAccount: policies.open_account,
     EditAccount: policies.edit_account,

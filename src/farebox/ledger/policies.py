@@ -3,7 +3,7 @@
 Every edit raises the revision of what it touches, so that calls planned before it are planned again.
 """
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -147,13 +147,25 @@ def edit_key(state: State, command: EditKey, now: int) -> Decision:
     after = _changed(key, command.changes | since, never="closed")
     if isinstance(after, Refused):
         return after, []
-    before = state.budgets.get(key.id, ())
-    limit = next((budget.limit for budget in before if budget.is_key_limit), None) if command.limit == "" else command.limit
-    others = tuple(budget for budget in before if not budget.is_key_limit and not budget.rate)
-    deltas = _rebudget(state, key.id, (*own_budgets(after, limit), *others))
+    deltas = _rebudget(state, key.id, _own_and_other(state, after, command.limit))
     if isinstance(deltas, Refused):
         return deltas, []
     return Done({"key": key.id}, status=after.status), [KeyWritten(after), *deltas]
+
+
+def budgets_after(state: State, command: EditKey) -> tuple[Budget, ...]:
+    """A key's budgets once it is edited so: none of them is new if it is only paused. None at all, if the edit is refused."""
+    key = state.keys.get(command.key_id)
+    after = None if key is None else _changed(key, command.changes, never="closed")
+    return () if after is None or isinstance(after, Refused) else _own_and_other(state, after, command.limit)
+
+
+def _own_and_other(state: State, key: Key, limit: int | Literal[""] | None) -> tuple[Budget, ...]:
+    """What a key's own fields express, its limit being as it was (`""`) or another, and the budgets that were set besides."""
+    before = state.budgets.get(key.id, ())
+    kept = next((budget.limit for budget in before if budget.is_key_limit), None)
+    others = tuple(budget for budget in before if not budget.is_key_limit and not budget.rate)
+    return (*own_budgets(key, kept if limit == "" else limit), *others)
 
 
 def set_budgets(state: State, command: SetBudgets, now: int) -> Decision:
@@ -217,6 +229,7 @@ def _check(budgets: tuple[Budget, ...]) -> Refused | None:
 def publish_book(state: State, command: PublishBook, now: int) -> Decision:
     """Makes a version of the price book the one that counts."""
     del now
-    if command.version <= state.book_version:
-        return Refused("not_newer", available=state.book_version, needed=command.version), []
+    newest = state.book_version or 0
+    if command.version <= newest:
+        return Refused("not_newer", available=newest, needed=command.version), []
     return Done({"version": str(command.version)}), [BookPublished(command.version, command.note)]

@@ -49,7 +49,8 @@ def cap_room(state: State, cap: Budget, now: int) -> Room:
     counter, measure = cap.counter, cap.measure
     if counter.window.startswith(windows.ROLLING):
         since = windows.ring_start(counter.window, now)
-        ring = [row for row in state.ring(counter.id, since) if row.held(measure) or row.spent(measure)]
+        until = now + windows.rolling_length(counter.window)  # what comes later shares no ring with this moment
+        ring = [row for row in state.ring(counter.id, since) if row.start <= until and (row.held(measure) or row.spent(measure))]
         held, spent = sum(row.held(measure) for row in ring), sum(row.spent(measure) for row in ring)
         oldest = min((row.start for row in ring), default=now)
         renews = oldest + windows.rolling_length(counter.window) + windows.rolling_step(counter.window)
@@ -94,6 +95,11 @@ def fit(command: Authorize, rooms: list[Room]) -> int | Refused:
             return Refused("exceeds_max_cost", needed=bound.price.at(bound.units_min), available=ceiling)
         units = bound.price.most(ceiling, units)
     return units if units >= bound.units_min else _refuse(bound, [room for room in rooms if not room.rate])
+
+
+def short(bound: Bound, rooms: list[Room]) -> Refused | None:
+    """Why something that needs exactly so much does not fit, if it does not."""
+    return None if all(_need(bound, room) <= room.room for room in rooms) else _refuse(bound, rooms)
 
 
 def _refuse(bound: Bound, rooms: list[Room]) -> Refused:

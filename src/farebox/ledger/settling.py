@@ -36,8 +36,8 @@ def settle(state: State, hold: Hold, result: Result, gate: Gate | None, now: int
     extra = _overage(state, hold, result, gate, hold.bounds, now)
     deltas += [GrantChanged(grant, spent=part) for grant, part in extra]
     legs = merge(tuple(leg for leg in taken if leg[1]), extra)
-    charge = _charge(hold, result, legs, now)
-    deltas.append(ChargeWritten(charge))
+    charge = charge_of(hold, result, legs, now)
+    deltas.append(ChargeWritten(charge, hold))
     deltas.append(WindowsChanged(hold.windows, held=-hold.bounds, spent=charge.amounts))
     return charge, deltas
 
@@ -64,7 +64,8 @@ def _overage(state: State, hold: Hold, result: Result, gate: Gate | None, covere
     return rooms.draw(state, hold.wallet, rooms.payable(state, gate, extra, hold.created_at), now)
 
 
-def _charge(hold: Hold, result: Result, legs: tuple[Leg, ...], now: int) -> Charge:
+def charge_of(hold: Hold, result: Result, legs: tuple[Leg, ...], now: int) -> Charge:
+    """What a result makes of a hold, paid by these legs; what they lack is written off."""
     paid = sum(part for _, part in legs)
     return Charge(
         hold_id=hold.id,
@@ -122,10 +123,10 @@ def revise(state: State, hold: Hold, command: Capture, now: int) -> Decision:
     deltas += [GrantChanged(grant, spent=part) for grant, part in extra]
     legs = merge(_less(before.legs, back), extra)
     after = msgspec.structs.replace(
-        _charge(hold, result, legs, now), at=before.at, revised=True, refunded=before.refunded, flags=_flag(result.flags, "revised")
+        charge_of(hold, result, legs, now), at=before.at, revised=True, refunded=before.refunded, flags=_flag(result.flags, "revised")
     )
     change = after.amounts - before.amounts
-    deltas.append(ChargeRevised(after))
+    deltas.append(ChargeRevised(after, before, hold))
     if change != NOTHING:
         deltas.append(WindowsChanged(hold.windows, spent=change))
     if hold.idempotency:

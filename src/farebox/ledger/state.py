@@ -59,6 +59,7 @@ class State:
     """The rows a batch needs. Reading a row that does not exist gives None or an empty window; a store must have loaded what is asked."""
 
     __slots__ = (
+        "absent",
         "accounts",
         "book_version",
         "budgets",
@@ -93,11 +94,13 @@ class State:
         self.revs: dict[str, int] = {}
         self.hashes: dict[str, str] = {}
         self.external_ids: dict[str, str] = {}
-        self.book_version = 0
+        self.book_version: int | None = None if not complete else 0
         self.wallets: dict[str, list[Grant]] = {}
         self.grants: dict[str, Grant] = {}
         self.windows: dict[WindowRef, Window] = {}
         self.holds: dict[str, Hold] = {}
+        self.absent: set[str] = set()
+        """Holds that were looked for and are not there."""
         self.charges: dict[str, Charge] = {}
         self.budgets: dict[str, tuple[Budget, ...]] = {}
         self.counters: dict[str, dict[str, Counter]] = {}
@@ -208,8 +211,8 @@ class State:
         self.charges[delta.charge.hold_id] = delta.charge
 
     def refund_charge(self, delta: ChargeRefunded) -> None:
-        charge = self.charges[delta.hold_id]
-        self.charges[delta.hold_id] = msgspec.structs.replace(charge, refunded=charge.refunded + delta.amount)
+        charge = self.charges[delta.hold.id]
+        self.charges[delta.hold.id] = msgspec.structs.replace(charge, refunded=charge.refunded + delta.amount)
 
     def open_replay(self, delta: ReplayOpened) -> None:
         self.replays[delta.replayable.key, delta.replayable.name] = delta.replayable

@@ -152,7 +152,7 @@ def refund(state: State, command: Refund, now: int) -> Decision:
     return Done({"grant": block.id, "transfer": transfer.id, "charge": charge.hold_id}, amount), [
         GrantOpened(block),
         GrantChanged(block.id, amount=amount),
-        ChargeRefunded(charge.hold_id, amount),
+        ChargeRefunded(state.holds[charge.hold_id], amount),
         TransferBooked(transfer),
     ]
 

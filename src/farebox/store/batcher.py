@@ -11,27 +11,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from farebox import limits
 from farebox.errors import Busy, FareboxError, LedgerUnavailable
-from farebox.ledger.commands import Capture, Command, Outcome, Release
-from farebox.store.sqlite import Answer, Entry
+from farebox.ledger.commands import Capture, Command, Outcome, PublishBook, Release
+from farebox.store.database import Entry, Store, Written
 
 _log = structlog.get_logger()
-_CHECKPOINT_EVERY_BATCHES = 256
-
-
-class Store(Protocol):
-    """What a batcher needs of a store; all of it is called from the batcher's thread."""
-
-    def decide(self, entries: Sequence[Entry]) -> list[Answer]: ...
-    def write(self, name: str, rows: Iterable[Sequence[Any]]) -> None: ...
-    def checkpoint(self) -> None: ...
-    def log_is_long(self) -> bool: ...
-    def close(self) -> None: ...
 
 
 class _Pending(asyncio.Future[Any]):
@@ -73,7 +62,6 @@ class Batcher:
         self._wake.acquire()
         self._woken = False
         self._stopping = False
-        self._batches = 0
         self._thread = threading.Thread(target=self._run, name="farebox-ledger", daemon=True)
         self._thread.start()
 
@@ -103,6 +91,14 @@ class Batcher:
         """Runs a named statement that moves no money, between batches."""
         gathered = list(rows)
         await self.work(lambda: self._store.write(name, gathered))
+
+    async def publish(self, owner: str, writes: Sequence[Written], command: PublishBook) -> None:
+        """Makes rows of the price book count. Raises CommandRefused, having changed nothing, and LedgerUnavailable."""
+        await self.work(lambda: self._store.publish(owner, writes, command))
+
+    async def lease(self, name: str, owner: str, seconds: int) -> bool:
+        """Whether this piece of background work is the owner's for so long. Raises LedgerUnavailable."""
+        return bool(await self.work(lambda: self._store.lease(name, owner, seconds)))
 
     async def work(self, work: Callable[[], Any]) -> Any:
         """Runs a piece of work on the writer's thread, between batches, and returns what it returns."""
@@ -170,9 +166,7 @@ class Batcher:
             self._answer([one], [_result_of(one.work)])
         self._decide(group)
         self._observe(len(waiting), time.perf_counter() - began)
-        self._batches += 1
-        if self._store.log_is_long() or (self._batches % _CHECKPOINT_EVERY_BATCHES == 0 and not self.waiting):
-            _result_of(self._store.checkpoint)
+        _result_of(lambda: self._store.tidy(idle=not self.waiting))
 
     def _decide(self, group: list[_Waiting]) -> None:
         if not group:

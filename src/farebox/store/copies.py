@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 
 from farebox.errors import SettingsError
-from farebox.store.sqlite import connect_reader
+from farebox.store.sqlite_connection import connect_reader
 from farebox.store.statements import statements
 
 _LOG_FILES = ("-wal", "-shm")

@@ -1,12 +1,10 @@
 """Fills a state with the rows that commands need before they are decided: few set-based reads, only for what is not there already."""
 
 from collections.abc import Iterable
-from typing import Any
 
-import apsw
 import msgspec
 
-from farebox.ledger import windows
+from farebox.ledger import policies, windows
 from farebox.ledger.commands import (
     Adjust,
     Authorize,
@@ -22,25 +20,24 @@ from farebox.ledger.commands import (
     IssueKey,
     Move,
     OpenAccount,
+    RecordEvent,
     Refund,
     Release,
     SetBudgets,
 )
 from farebox.ledger.deltas import CommandRecorded
-from farebox.ledger.model import Account, Amounts, Budget, Counter, Hold, Key, Window
-from farebox.ledger.plan import Policy, applies
+from farebox.ledger.model import Account, Budget, Counter, Hold, Key, Window
+from farebox.ledger.plan import Policy
 from farebox.ledger.state import History, State
-from farebox.store import rows
-
-_NO_STEP = 2**62
+from farebox.store import histories, rows
+from farebox.store.database import Database
 
 
 class Loader:
     """Reads through the writer's own connection, inside its transaction."""
 
-    def __init__(self, db: apsw.Connection, sql: dict[str, str]) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._sql = sql
 
     def rows(self, state: State) -> int:
         """About how many rows a state keeps."""
@@ -49,30 +46,42 @@ class Loader:
     # --- hot commands ----------------------------------------------------------------------------------------------------------
 
     def hot(self, state: State, commands: list[Command], now: int) -> list[Command]:
-        """Loads what authorize, capture, release and expire look at; fills in the caps of captures that exceed their hold."""
-        if not state.book_version:
-            state.book_version = self._one("read_book_version", ())[0]
-        self._holds(state, {command.hold_id for command in commands if isinstance(command, Authorize | Capture | Release | Expire)})
+        """Loads what calls and events look at; fills in the caps of captures that exceed their hold."""
+        commands = self.settled(state, commands)
+        self.admitted(state, commands, now)
+        return commands
+
+    def settled(self, state: State, commands: list[Command]) -> list[Command]:
+        """Loads the holds that are settled, and with them which windows the commands will look at (`locking.py`)."""
+        self.holds(state, {command.hold_id for command in commands if isinstance(command, Authorize | Capture | Release | Expire)})
         asked = [command for command in commands if isinstance(command, Authorize)]
-        commands = [self._with_gate(state, command, asked) for command in commands]
-        self._gates(state, asked, now)
+        return [self._with_gate(state, command, asked) for command in commands]
+
+    def admitted(self, state: State, commands: list[Command], now: int) -> None:
+        """Loads what admits calls and events: revisions, wallets, the windows of caps."""
+        if state.book_version is None:
+            state.book_version = self._db.one("read_book_version")[0]
+        self._gates(state, [command for command in commands if isinstance(command, Authorize)], now)
         for command in commands:
             if isinstance(command, Capture) and command.gate is not None:
                 self._over(state, command.gate, state.holds.get(command.hold_id), now)
+        events = [command for command in commands if isinstance(command, RecordEvent)]
+        if events:
+            self._events(state, events, now)
         if state.charges:
             self._given_back(state, commands)
-        return commands
 
-    def _holds(self, state: State, ids: set[str]) -> None:
-        missing = [hold_id for hold_id in ids if hold_id not in state.holds]
+    def holds(self, state: State, ids: Iterable[str]) -> None:
+        """Loads holds, and the charges of those that are closed."""
+        missing = [hold_id for hold_id in ids if hold_id not in state.holds and hold_id not in state.absent]
         if not missing:
             return
         closed = []
-        for row in self._db.execute(self._sql["read_holds"], (rows.text(missing),)):
+        for row in self._db.rows("read_holds", rows.text(missing)):
             hold = state.holds[row[0]] = rows.hold_of(row)
             if hold.state != "open":
                 closed.append(hold.id)
-        for row in self._db.execute(self._sql["read_charges"], (rows.text(closed),)) if closed else ():
+        for row in self._db.rows("read_charges", rows.text(closed)) if closed else ():
             state.charges[row[0]] = rows.charge_of(row)
 
     def _with_gate(self, state: State, command: Command, asked: list[Authorize]) -> Command:
@@ -88,49 +97,64 @@ class Loader:
         return msgspec.structs.replace(command, gate=self._gate(hold, command.gate))
 
     def _gates(self, state: State, commands: list[Authorize], now: int) -> None:
-        ids = {command.gate.key.id for command in commands} | {account.id for command in commands for account in command.gate.path}
-        revisions = [name for name in ids if name not in state.revs]
-        for name, rev in self._db.execute(self._sql["read_revisions"], (rows.text(revisions),)) if revisions else ():
-            state.revs[name] = rev
-        self._wallets(state, {command.gate.wallet for command in commands})
-        self._caps(state, {cap.counter.id: cap for command in commands for cap in command.gate.caps}.values(), now)
+        self._payers(state, [command.gate for command in commands])
+        self._caps(state, {cap.counter.id: cap for command in commands for cap in command.gate.caps}.values(), now, forgets=True)
         for command in commands:
             if command.idempotency is not None:
                 self._replay(state, command.gate.key.id, command.idempotency.name)
 
+    def _payers(self, state: State, gates: Iterable[Gate]) -> None:
+        """The revisions of keys and of the accounts above them, and the wallets they draw on."""
+        ids = {gate.key.id for gate in gates} | {account.id for gate in gates for account in gate.path}
+        revisions = [name for name in ids if name not in state.revs]
+        for name, rev in self._db.rows("read_revisions", rows.text(revisions)) if revisions else ():
+            state.revs[name] = rev
+        self._wallets(state, {gate.wallet for gate in gates})
+
+    def _events(self, state: State, commands: Iterable[RecordEvent], now: int) -> None:
+        """What became of events that came before, and the windows of each one's own time."""
+        commands = sorted(commands, key=lambda command: command.at)
+        missing = [command.id for command in commands if command.id not in state.commands]
+        for row in self._db.rows("read_commands", rows.text(missing)) if missing else ():
+            state.commands[row[0]] = CommandRecorded(row[0], row[1], row[2].encode(), row[3])
+        self._payers(state, [command.gate for command in commands])
+        for command in commands:
+            self._caps(state, command.gate.caps, min(command.at, now))
+
     def _wallets(self, state: State, wallets: set[str]) -> None:
         missing = [wallet for wallet in wallets if wallet not in state.read_wallets]
         if missing:
-            for row in self._db.execute(self._sql["read_drawable"], (rows.text(missing),)):
+            for row in self._db.rows("read_drawable", rows.text(missing)):
                 if row[0] not in state.grants:
                     state.add_grant(rows.grant_of(row))
             state.read_wallets.update(missing)
 
-    def _caps(self, state: State, caps: Iterable[Budget], now: int) -> None:
+    def _caps(self, state: State, caps: Iterable[Budget], now: int, *, forgets: bool = False) -> None:
+        """The windows of caps at a moment. `forgets`: it is the present, so what rings have left behind is not kept."""
         refs = []
         for cap in caps:
             counter = cap.counter
             if counter.window.startswith(windows.ROLLING):
-                self._ring(state, counter, now)
+                self._ring(state, counter, now, forgets=forgets)
             else:
                 ref = (counter.id, windows.start_of(counter.window, counter.timezone, now))
                 if ref not in state.windows:
                     refs.append(ref)
-        for row in self._db.execute(self._sql["read_windows"], (rows.text(refs),)) if refs else ():
+        for row in self._db.rows("read_windows", rows.text(refs)) if refs else ():
             state.add_window(rows.window_of(row))
         for ref in refs:
             if ref not in state.windows:
                 state.add_window(Window(*ref))
 
-    def _ring(self, state: State, counter: Counter, now: int) -> None:
+    def _ring(self, state: State, counter: Counter, now: int, *, forgets: bool) -> None:
         """Reads a ring once, from its oldest sub-window on; what it gains later, this writer adds itself."""
         since = windows.ring_start(counter.window, now)
         known = state.rings.get(counter.id, since + 1)
         if known <= since:
-            if since - known > windows.rolling_length(counter.window):
+            if forgets and since - known > windows.rolling_length(counter.window):
                 state.shorten_ring(counter.id, since)
             return
-        for row in self._db.execute(self._sql["read_ring"], (counter.id, since)):
+        for row in self._db.rows("read_ring", counter.id, since):
             state.add_window(rows.window_of(row))
         state.rings[counter.id] = since
 
@@ -147,12 +171,12 @@ class Loader:
                     self._grant(state, grant)
 
     def _grant(self, state: State, grant_id: str) -> None:
-        for row in self._db.execute(self._sql["read_grant"], (grant_id,)) if grant_id not in state.grants else ():
+        for row in self._db.rows("read_grant", grant_id) if grant_id not in state.grants else ():
             state.add_grant(rows.grant_of(row))
 
     def _replay(self, state: State, key: str, name: str) -> None:
         if (key, name) not in state.replays:
-            for row in self._db.execute(self._sql["read_replay"], (key, name)):
+            for row in self._db.rows("read_replay", key, name):
                 state.replays[key, name] = rows.replay_of(row)
 
     def _gate(self, hold: Hold, planned: Gate | None) -> Gate:
@@ -167,7 +191,7 @@ class Loader:
         scopes = [key.id, *(account.id for account in path)]
         counters = tuple(counter for scope in scopes for counter in self._counters(scope))
         budgets = tuple(budget for scope in scopes for budget in self._budgets(scope))
-        return Policy(key, path, counters, budgets, self._one("read_book_version", ())[0])
+        return Policy(key, path, counters, budgets, self._db.one("read_book_version")[0])
 
     # --- all the others, one at a time -----------------------------------------------------------------------------------------
 
@@ -175,8 +199,8 @@ class Loader:
         """Loads what any command looks at, into a state of its own."""
         commands = self.hot(state, commands, now)
         for command in commands:
-            if not isinstance(command, Authorize | Capture | Release | Expire):
-                for row in self._db.execute(self._sql["read_command"], (command.id,)):
+            if not isinstance(command, Authorize | Capture | Release | Expire | RecordEvent):
+                for row in self._db.rows("read_command", command.id):
                     state.commands[row[0]] = CommandRecorded(row[0], row[1], row[2].encode(), row[3])
                 self._one_command(state, command, now)
         return commands
@@ -184,8 +208,8 @@ class Loader:
     def _one_command(self, state: State, command: Command, now: int) -> None:  # noqa: C901, PLR0912 - one branch per command
         match command:
             case Extend(hold_id=hold_id, gate=gate):
-                self._holds(state, {hold_id})
-                for row in self._db.execute(self._sql["read_revisions"], (rows.text([gate.key.id, *(a.id for a in gate.path)]),)):
+                self.holds(state, {hold_id})
+                for row in self._db.rows("read_revisions", rows.text([gate.key.id, *(a.id for a in gate.path)])):
                     state.revs[row[0]] = row[1]
                 self._wallets(state, {gate.wallet})
                 held = state.holds.get(hold_id)
@@ -199,12 +223,12 @@ class Loader:
                 self._external(state, changes.get("external_id"))
             case IssueKey(key=key):
                 self._account_path(state, key.account)
-                for row in self._db.execute(self._sql["read_key_by_hash"], (key.hash,)):
+                for row in self._db.rows("read_key_by_hash", key.hash):
                     state.hashes[row[3]] = row[0]
                 self._scope(state, key.id)
             case EditKey(key_id=key_id):
                 self._scope(state, key_id)
-                self._future_counters(state, command, now)
+                self._histories(state, key_id, [budget.counter for budget in policies.budgets_after(state, command)], now)
             case SetBudgets(scope=scope, budgets=budgets):
                 self._scope(state, scope)
                 self._histories(state, scope, [budget.counter for budget in budgets], now)
@@ -216,7 +240,7 @@ class Loader:
                     self._account_path(state, wallet)
                 self._wallets(state, {source, target})
             case Refund(hold_id=hold_id):
-                self._holds(state, {hold_id})
+                self.holds(state, {hold_id})
             case BookExpiry(grant_id=grant_id):
                 self._grant(state, grant_id)
                 if grant_id in state.grants:
@@ -224,18 +248,11 @@ class Loader:
             case _:
                 pass
 
-    def _future_counters(self, state: State, command: EditKey, now: int) -> None:
-        """An edited key may count in windows it did not count in before."""
-        key = state.keys.get(command.key_id)
-        if key is not None:
-            reset = command.changes.get("limit_reset", key.limit_reset) or windows.LIFETIME
-            self._histories(state, key.id, [Counter(key.id, str(reset)), Counter(key.id, "rolling:1m")], now)
-
-    def _histories(self, state: State, scope: str, counters: list[Counter], now: int) -> None:
+    def _histories(self, state: State, scope: str, counters: Iterable[Counter], now: int) -> None:
         """What new counters of a scope would have counted, had they been there."""
         known = state.counters.get(scope, {})
         for counter in counters:
-            if counter.id in known or counter.id in state.histories:
+            if counter.id in known or counter.id in state.histories or counter.scope != scope:
                 continue
             try:
                 windows.check(counter.window, counter.timezone)
@@ -244,23 +261,15 @@ class Loader:
             state.histories[counter.id] = self._history(state, counter, now)
 
     def _history(self, state: State, counter: Counter, now: int) -> History:
-        rolling = counter.window.startswith(windows.ROLLING)
-        start = windows.start_of(counter.window, counter.timezone, now)
-        since, step = (windows.ring_start(counter.window, now), windows.rolling_step(counter.window)) if rolling else (start, _NO_STEP)
-        spent: dict[int, Amounts] = {}
-        for key_id, model, run, bucket, *sums in self._db.execute(self._sql["history_charged"], (counter.scope, since, step)):
-            if applies(counter, self._key(key_id), model, run):
-                at = bucket if rolling else start
-                spent[at] = spent.get(at, Amounts()) + Amounts(*sums)
-        holds = []
-        for hold_id, key_id, model, run, created_at in self._db.execute(self._sql["history_open"], (counter.scope,)):
-            if applies(counter, self._key(key_id), model, run):
-                holds.append((hold_id, windows.start_of(counter.window, counter.timezone, created_at)))
-        self._holds(state, {hold_id for hold_id, _ in holds})
-        return History(spent, tuple(holds))
+        span, ids = histories.Span(counter, now), histories.unfinished(self._db, counter)
+        self.holds(state, ids)
+        found = [state.holds[hold_id] for hold_id in ids]
+        ended = [(hold, state.charges[hold.id]) for hold in found if hold.state != "open"]
+        spent = histories.taken_out(histories.spent(self._db, counter, span), span, ended)
+        return History(spent, tuple((hold.id, windows.start_of(counter.window, counter.timezone, hold.created_at)) for hold in found))
 
     def _scope(self, state: State, scope: str) -> None:
-        for row in self._db.execute(self._sql["read_key"], (scope,)):
+        for row in self._db.rows("read_key", scope):
             state.keys[scope] = rows.key_of(row)
             state.revs[scope] = row[-1]
         self._account_path(state, scope)
@@ -270,7 +279,7 @@ class Loader:
     def _account_path(self, state: State, account_id: object) -> None:
         at = account_id
         while at is not None and at not in state.accounts:
-            row = self._one("read_account", (at,))
+            row = self._db.one("read_account", at)
             if row is None:
                 return
             account = state.accounts[row[0]] = rows.account_of(row)
@@ -278,14 +287,11 @@ class Loader:
             at = account.parent
 
     def _external(self, state: State, external_id: object) -> None:
-        for row in self._db.execute(self._sql["read_account_by_external_id"], (external_id,)) if external_id else ():
+        for row in self._db.rows("read_account_by_external_id", external_id) if external_id else ():
             state.external_ids[str(external_id)] = row[0]
 
-    def _one(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        return next(iter(self._db.execute(self._sql[name], arguments)), None)
-
     def _key(self, key_id: str) -> Key:
-        return rows.key_of(self._one("read_key", (key_id,)))
+        return rows.key_of(self._db.one("read_key", key_id))
 
     def _path(self, account_id: str) -> tuple[Account, ...]:
         state = State()
@@ -293,8 +299,8 @@ class Loader:
         return state.path(account_id)
 
     def _budgets(self, scope: str) -> tuple[Budget, ...]:
-        row = self._one("read_budgets", (scope,))
+        row = self._db.one("read_budgets", scope)
         return () if row is None else rows.budgets_of(row[0])
 
     def _counters(self, scope: str) -> list[Counter]:
-        return [rows.counter_of(row) for row in self._db.execute(self._sql["read_counters"], (scope,))]
+        return [rows.counter_of(row) for row in self._db.rows("read_counters", scope)]

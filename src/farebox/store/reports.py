@@ -4,17 +4,14 @@ Owns reading and adding up. Does not own who may see what (a `scope` is handed i
 at a time, and never waits for the writer. What counts now (effective, expired, this window) is decided by the ledger's own functions.
 """
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import apsw
 import msgspec
 
 from farebox import limits
-from farebox.clock import US_PER_DAY, US_PER_MINUTE, US_PER_MS, Clock
+from farebox.clock import US_PER_DAY, US_PER_MINUTE, US_PER_MS, US_PER_S, Clock
 from farebox.errors import CommandRefused
 from farebox.ids import first_id
 from farebox.ledger import rooms, windows
@@ -23,15 +20,14 @@ from farebox.ledger.model import KEY_WINDOWS, Account, Budget, Charge, Counter, 
 from farebox.ledger.plan import Policy
 from farebox.ledger.state import State
 from farebox.store import rows
+from farebox.store.database import Place, Row, TookTooLongError
 from farebox.store.loading import Loader
+from farebox.store.opening import connect
 from farebox.store.reading import Books, Reader
-from farebox.store.sqlite import connect_reader
-from farebox.store.statements import statements
 
 ALWAYS = 2**62
 _MARGIN_MS = 10 * US_PER_MINUTE // US_PER_MS
 """A hold's id is as old as its request, and a request may have waited before it was held."""
-_PROGRESS_STEPS = 200_000
 _LAST_MS = 2**47
 _outcome = msgspec.json.Decoder(Done | Refused).decode
 
@@ -107,12 +103,11 @@ class Selection(msgspec.Struct, frozen=True):
 class Reports:
     """One connection."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._db: apsw.Connection = connect_reader(path)
-        self._sql = statements("sqlite")
-        self._load = Loader(self._db, self._sql)
+    def __init__(self, place: Place, clock: Clock) -> None:
+        self._db = connect(place)
+        self._load = Loader(self._db)
         self._clock = clock
-        self.reader = Reader(path)
+        self.reader = Reader(place)
 
     def close(self) -> None:
         self._db.close()
@@ -120,79 +115,74 @@ class Reports:
 
     def now(self) -> int:
         """The moment that the ledger would decide at: its time never goes back."""
-        return max(self._clock(), next((int(row[0]) for row in self._all("read_clock")), 0))
+        return self._db.now(self._clock)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Everything read within is of one commit, and takes no longer than a report may. Raises CommandRefused (`report_too_long`)."""
-        give_up = time.monotonic() + limits.report_s_max
-        self._db.set_progress_handler(lambda: time.monotonic() > give_up, _PROGRESS_STEPS)
         try:
-            with self._db:
+            with self._db.snapshot(limits.report_s_max):
                 yield
-        except apsw.InterruptError:
+        except TookTooLongError:
             problem = f"This report would take longer than {limits.report_s_max} s: ask for a shorter time or for less."
             raise CommandRefused("report_too_long", problem) from None
-        finally:
-            self._db.set_progress_handler(None)
 
-    def _all(self, name: str, values: Any = ()) -> list[Any]:
-        return list(self._db.execute(self._sql[name], values))
+    @property
+    def sql(self) -> Mapping[str, str]:
+        """The statements of this store, by name."""
+        return self._db.sql
 
-    def _one(self, name: str, values: Any) -> Any:
-        return next(iter(self._db.execute(self._sql[name], values)), None)
-
-    def select(self, sql: str, values: dict[str, Any]) -> list[Any]:
+    def select(self, sql: str, values: dict[str, Any]) -> Sequence[Row]:
         """Rows of a statement that was put together from named ones (`store.usage_reports`)."""
-        return list(self._db.execute(sql, values))
+        return self._db.select(sql, values)
 
     # --- who -------------------------------------------------------------------------------------------------------------------
 
     def admin_key(self, key_hash: str) -> AdminKey | None:
-        row = self._one("read_admin_key", (key_hash,))
+        row = self._db.one("read_admin_key", key_hash)
         return None if row is None else AdminKey(*row)
 
     def admin_keys(self) -> list[AdminKey]:
         """Those that are good for the whole installation."""
-        return [AdminKey(*row) for row in self._all("list_admin_keys")]
+        return [AdminKey(*row) for row in self._db.rows("list_admin_keys")]
 
     def account(self, account_id: str) -> Account | None:
-        row = self._one("read_account", (account_id,))
+        row = self._db.one("read_account", account_id)
         return None if row is None else rows.account_of(row)
 
     def account_by_external_id(self, external_id: str) -> Account | None:
-        row = self._one("read_account_by_external_id", (external_id,))
+        row = self._db.one("read_account_by_external_id", external_id)
         return None if row is None else rows.account_of(row)
 
     def within(self, account_id: str, scope: str | None) -> bool:
         """Whether an account is a scope's, or below it."""
-        return scope is None or any(row[0] == scope for row in self._all("report_path", {"account": account_id}))
+        return scope is None or any(row[0] == scope for row in self._db.rows("report_path", {"account": account_id}))
 
     def accounts(self, scope: str | None, parent: str | None, after: str, count: int) -> list[Account]:
         values = {"scope": scope, "parent": parent, "after": after, "rows": count}
-        return [rows.account_of(row) for row in self._all("report_accounts", values)]
+        return [rows.account_of(row) for row in self._db.rows("report_accounts", values)]
 
     def key(self, name: str) -> Key | None:
         """A key by its id, or by the hash of its secret."""
-        row = self._one("read_key", (name,)) or self._one("read_key_by_hash", (name,))
+        row = self._db.one("read_key", name) or self._db.one("read_key_by_hash", name)
         return None if row is None else rows.key_of(row)
 
     def keys(self, scope: str | None, account: str | None, statuses: Sequence[str], after: str, count: int, offset: int) -> list[Key]:
         values = {"scope": scope, "account": account, "statuses": rows.text(statuses), "after": after, "rows": count, "offset": offset}
-        return [rows.key_of(row) for row in self._all("report_keys", values)]
+        return [rows.key_of(row) for row in self._db.rows("report_keys", values)]
 
     def policy(self, key: Key) -> Policy:
         return self._load.policy(key)
 
     def command(self, command_id: str) -> Done | Refused | None:
         """What an outside command came to, if it was ever given."""
-        row = self._one("read_command", (command_id,))
+        row = self._db.one("read_command", command_id)
         return None if row is None else _outcome(row[2])
 
     # --- money -----------------------------------------------------------------------------------------------------------------
 
     def wallet(self, wallet_id: str, now: int) -> Wallet:
-        grants = [rows.grant_of(row) for row in self._all("read_wallet", (wallet_id,))]
+        grants = [rows.grant_of(row) for row in self._db.rows("read_wallet", wallet_id)]
         over = [grant for grant in grants if grant.expires_at is not None and now >= grant.expires_at]
         pending = sum(grant.free for grant in grants if now < grant.effective_at and grant not in over)
         return Wallet(
@@ -203,18 +193,18 @@ class Reports:
             expired=sum(grant.expired for grant in grants) + sum(grant.free for grant in over),
             pending=pending,
             available=sum(grant.available(now) for grant in grants),
-            written_off=int(self._one("report_written_off", (wallet_id,))[0]),
+            written_off=int(self._db.one("report_written_off", wallet_id)[0]),
             grants=tuple(grants),
             at=now,
         )
 
     def credits(self, scope: str | None) -> tuple[int, int]:
         """What came in and what was spent, in all wallets of a scope."""
-        granted, spent = self._one("report_credits", {"scope": scope})
+        granted, spent = self._db.one("report_credits", {"scope": scope})
         return granted, spent
 
     def budgets(self, scope: str) -> tuple[Budget, ...]:
-        row = self._one("read_budgets", (scope,))
+        row = self._db.one("read_budgets", scope)
         return () if row is None else rows.budgets_of(row[0])
 
     def caps(self, budgets: Sequence[Budget], now: int) -> list[CapView]:
@@ -230,9 +220,9 @@ class Reports:
 
     def _fill(self, state: State, counter: Counter, now: int) -> None:
         if counter.window.startswith(windows.ROLLING):
-            read = self._all("read_ring", (counter.id, windows.ring_start(counter.window, now)))
+            read = self._db.rows("read_ring", counter.id, windows.ring_start(counter.window, now))
         else:
-            read = self._all("read_key_windows", (counter.id, windows.start_of(counter.window, counter.timezone, now)))
+            read = self._db.rows("read_key_windows", counter.id, windows.start_of(counter.window, counter.timezone, now))
         for row in read:
             window = rows.window_of(row)
             state.add_window(window)
@@ -261,13 +251,14 @@ class Reports:
         """When keys were last used: their day windows say on which day, the holds of that day when."""
         days: dict[int, list[str]] = {}
         for key in keys:
-            (day,) = self._one("report_last_day", (Counter(key.id, "day").id,))
+            (day,) = self._db.one("report_last_day", Counter(key.id, "day").id)
             if day is not None:
                 days.setdefault(day, []).append(key.id)
         used: dict[str, int] = {}
         for day, ids in days.items():
             used |= dict.fromkeys(ids, day)
-            used |= dict(self._all("report_last_used", {**span(day, day + US_PER_DAY), "keys": rows.text(ids)}))
+            found = self._db.rows("report_last_used", {**span(day, day + US_PER_DAY), "keys": rows.text(ids)})
+            used |= {key: at for key, at in found}  # noqa: C416 - rows are sequences, not pairs, to the type checker
         return used
 
     # --- what happened ---------------------------------------------------------------------------------------------------------
@@ -275,15 +266,15 @@ class Reports:
     def charges(self, chosen: Selection, count: int) -> list[Entry]:
         """Newest first."""
         values = {**_range(chosen), "outcome": chosen.outcome, "rows": count}
-        return [Entry(rows.charge_of(row[:28]), rows.hold_of(row[28:])) for row in self._all("report_charges", values)]
+        return [Entry(rows.charge_of(row[:28]), rows.hold_of(row[28:])) for row in self._db.rows("report_charges", values)]
 
     def charge(self, hold_id: str) -> Entry | None:
         hold = self.hold(hold_id)
-        row = self._one("read_charges", (rows.text([hold_id]),))
+        row = self._db.one("read_charges", rows.text([hold_id]))
         return None if row is None or hold is None else Entry(rows.charge_of(row), hold)
 
     def hold(self, hold_id: str) -> Hold | None:
-        row = self._one("read_holds", (rows.text([hold_id]),))
+        row = self._db.one("read_holds", rows.text([hold_id]))
         return None if row is None else rows.hold_of(row)
 
     def holds(self, chosen: Selection, state: str | None, count: int) -> list[Hold]:
@@ -291,24 +282,31 @@ class Reports:
         values = {**_range(chosen), "rows": count}
         for name in ("begins", "ends"):
             values.pop(name)
-        found = self._all("report_open_holds", values) if state == "open" else self._all("report_holds", values | {"state": state})
+        found = self._db.rows("report_open_holds", values) if state == "open" else self._db.rows("report_holds", values | {"state": state})
         return [rows.hold_of(row) for row in found]
+
+    def orphans(self, lost_s: int, count: int) -> list[str]:
+        """Open holds of processes that have not been heard of for so long; on SQLite of any process, for whoever knows that none runs."""
+        return [row[0] for row in self._db.rows("orphaned_holds", "", count, lost_s * US_PER_S)]
 
     def attempts(self, request_id: str) -> list[tuple[Hold, Charge | None]]:
         """A request's holds in order, each with its charge once there is one."""
         values = {**_ids(request_id), "request": request_id}
-        ids = rows.text([row[0] for row in self._all("report_request", values)])
-        charges = {row[0]: rows.charge_of(row) for row in self._all("read_charges", (ids,))}
-        holds = sorted((rows.hold_of(row) for row in self._all("read_holds", (ids,))), key=lambda hold: hold.attempt)
+        ids = rows.text([row[0] for row in self._db.rows("report_request", values)])
+        charges = {row[0]: rows.charge_of(row) for row in self._db.rows("read_charges", ids)}
+        holds = sorted(
+            (rows.hold_of(row) for row in self._db.rows("read_holds", ids)),
+            key=lambda hold: hold.attempt,
+        )
         return [(hold, charges.get(hold.id)) for hold in holds]
 
     def transfers(self, scope: str | None, account: str | None, kind: str | None, before: tuple[int, str], count: int) -> list[Transfer]:
         """Newest first."""
         values = {"scope": scope, "account": account, "kind": kind, "before_at": before[0], "before_id": before[1], "rows": count}
-        return [rows.transfer_of(row) for row in self._all("report_transfers", values)]
+        return [rows.transfer_of(row) for row in self._db.rows("report_transfers", values)]
 
     def transfer(self, transfer_id: str) -> Transfer | None:
-        row = self._one("report_transfer", (transfer_id,))
+        row = self._db.one("report_transfer", transfer_id)
         return None if row is None else rows.transfer_of(row)
 
     # --- prices ----------------------------------------------------------------------------------------------------------------
@@ -316,12 +314,12 @@ class Reports:
     def book_version(self) -> int:
         return self.reader.book_version()
 
-    def books(self) -> Books:
-        return self.reader.books()
+    def books(self, version: int | None = None) -> Books:
+        return self.reader.books(version)
 
     def book_note(self, version: int) -> tuple[int, str] | None:
         """When a version of the price book was published, and what was noted then."""
-        row = self._one("report_book", (version,))
+        row = self._db.one("report_book", version)
         return None if row is None else (row[1], row[2])
 
 

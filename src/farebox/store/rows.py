@@ -15,6 +15,7 @@ _windows = msgspec.json.Decoder(tuple[WindowRef, ...]).decode
 _budgets = msgspec.json.Decoder(tuple[Budget, ...]).decode
 _names = msgspec.json.Decoder(tuple[str, ...]).decode
 _pairs = msgspec.json.Decoder(dict[str, str]).decode
+_table = msgspec.json.Decoder(list[list[Any]]).decode
 _filter = msgspec.json.Decoder(Filter).decode
 
 
@@ -26,6 +27,11 @@ def _make(kind: Callable[..., T], *fields: Any) -> T:
 def text(value: object) -> str:
     """A value as JSON text."""
     return encode(value).decode()
+
+
+def table(value: str | None) -> list[list[Any]]:
+    """Rows that came as one JSON array of arrays; None means none."""
+    return [] if value is None else _table(value)
 
 
 def hold_of(row: Row) -> Hold:

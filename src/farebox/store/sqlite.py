@@ -2,49 +2,41 @@
 
 Owns the file (a second process is refused by a lock beside it) and the writer's connection. Rows the writer has read or written stay
 in memory until something goes wrong or there are too many: it is the only writer, so they are what the file says. Readers have their own
-connections (`connect_reader`). Threads: every method but `connect_reader` is called from the writer's thread.
+connections (`sqlite_connection.py`). Threads: every method is called from the writer's thread.
 """
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from farebox.clock import US_PER_S, Clock, wall_clock
-from farebox.errors import FareboxError, LedgerUnavailable, SettingsError, StoreError
+from farebox.errors import CommandRefused, LedgerUnavailable, SettingsError
 from farebox.ledger import machine
-from farebox.ledger.commands import Command, Outcome
+from farebox.ledger.commands import Done, Outcome, PublishBook
 from farebox.ledger.state import State
+from farebox.store.database import Alarm, Answer, Entry, Written
+from farebox.store.deciding import Deciding
 from farebox.store.loading import Loader
 from farebox.store.migrate import migrate
-from farebox.store.statements import statements
+from farebox.store.sqlite_connection import BUSY_MS, SqliteDatabase
 from farebox.store.writing import Changes
-
-Entry = tuple[Command, ...]
-Answer = tuple[Outcome, ...] | FareboxError
-Alarm = Callable[..., None]
-_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError)
 
 _KEPT_ROWS_MAX = 60_000
 """Of 12,000 active keys. Forgetting them after an admin command takes 8 ms (measured), during which nothing else runs."""
 _CLOCK_JUMP_US = 60 * US_PER_S
 _WAL_BYTES_MAX = 48 * 1024 * 1024
-_BUSY_MS = 10_000
+_CHECKPOINT_EVERY_BATCHES = 256
 
 
-def connect_reader(path: Path) -> apsw.Connection:
-    """A connection that only reads, and never waits for the writer."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(_BUSY_MS)
-    connection.execute("PRAGMA query_only = 1; PRAGMA cache_size = -8000")
-    return connection
-
-
-class SqliteStore:
+class SqliteStore(Deciding):
     """One file, one writer. `decide` takes entries (commands that belong together, in order) and answers each, after the commit."""
+
+    _violations = (apsw.ConstraintError,)
+    _outages = (apsw.Error,)
 
     def __init__(self, path: Path, *, clock: Clock = wall_clock, steady: Clock | None = None, alarm: Alarm, vfs: str | None = None) -> None:
         """`steady` tells how much time really passed between two batches; without it only a clock that goes back is noticed."""
@@ -62,16 +54,17 @@ class SqliteStore:
         except (apsw.Error, OSError) as problem:
             os.close(self._lock)
             raise SettingsError(problem=f"the store {path} cannot be opened: {problem}") from problem
-        self._sql = statements("sqlite")
-        self._load = Loader(self._db, self._sql)
-        self._last = int(next(iter(self._db.execute(self._sql["read_clock"])), (0,))[0])
+        self._statements = SqliteDatabase(self._db)
+        self._load = Loader(self._statements)
+        self._last = int((self._statements.one("read_clock") or (0,))[0])
         self._kept = State(complete=False)
+        self._batches = 0
 
     def _open(self, vfs: str | None) -> apsw.Connection:
         self.path.touch(mode=0o600)  # before SQLite makes it: the log beside it takes its mode
         self.path.chmod(0o600)
         connection = apsw.Connection(str(self.path), vfs=vfs) if vfs else apsw.Connection(str(self.path))
-        connection.set_busy_timeout(_BUSY_MS)
+        connection.set_busy_timeout(BUSY_MS)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "fullfsync = 1", "foreign_keys = 0", "cache_size = -16000"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -85,73 +78,34 @@ class SqliteStore:
 
     # --- deciding ------------------------------------------------------------------------------------------------------------
 
-    def decide(self, entries: Sequence[Entry]) -> list[Answer]:
-        """Decides entries in order; answers when they are durable. Hot ones share one transaction, each admin entry has its own."""
-        answers: list[Answer] = []
-        group: list[Entry] = []
-        for entry in entries:
-            if all(machine.is_hot(command) for command in entry):
-                group.append(entry)
-                continue
-            answers += self._decide_group(group)
-            group = []
-            answers += self._decide_group([entry], alone=True)
-        return answers + self._decide_group(group)
-
-    def _decide_group(self, entries: list[Entry], *, alone: bool = False) -> list[Answer]:
-        if not entries:
-            return []
-        try:
-            return [self._transact_alone(entry) for entry in entries] if alone else self._transact(entries, self._kept)
-        except (apsw.ConstraintError, *_FAULTS) as problem:
-            self._forget()
-            if len(entries) > 1:
-                return [answer for entry in entries for answer in self._decide_group([entry], alone=alone)]
-            return [self._fault(entries[0], problem)]
-        except apsw.Error as problem:
-            self._forget()
-            self._alarm("ledger_unavailable", problem=str(problem))
-            return [LedgerUnavailable(problem=str(problem))] * len(entries)
-        except BaseException:
-            self._forget()
-            raise
-
-    def _fault(self, entry: Entry, problem: Exception) -> StoreError:
-        """An entry that cannot be decided or written, found by itself: nothing of it stays."""
-        names = ", ".join(type(command).__name__ for command in entry)
-        if isinstance(problem, apsw.ConstraintError):
-            self._alarm("guarantee_violated", problem=str(problem), commands=names)
-            return StoreError(problem=f"a guarantee would not hold: {problem}")
-        self._alarm("command_failed", command=names, problem=repr(problem))
-        return StoreError(problem=f"{names} could not be decided: {problem!r}")
-
     def _transact_alone(self, entry: Entry) -> Answer:
         """Each command on its own rows, read when its turn comes; all of them in one transaction."""
         self._db.execute("BEGIN IMMEDIATE")
         now = self._now()
+        outcomes = self._decide_alone(entry, now)
+        self._db.execute("COMMIT")
+        self._kept = State(complete=False)
+        return outcomes
+
+    def _decide_alone(self, entry: Entry, now: int) -> tuple[Outcome, ...]:
         outcomes: list[Outcome] = []
         for asked in entry:
-            state, changes = State(complete=False), Changes(self._sql)
+            state, changes = State(complete=False), Changes()
             (command,) = self._load.all(state, [asked], now)
             outcome, deltas = machine.decide(state, command, now)
             changes.add(deltas)
-            changes.write(self._db, now)
+            self._write(changes, now)
             outcomes.append(outcome)
-        self._db.execute("COMMIT")
-        self._kept = State(complete=False)
         return tuple(outcomes)
 
-    def _transact(self, entries: list[Entry], state: State) -> list[Answer]:
+    def _transact(self, entries: list[Entry]) -> list[Answer]:
+        state = self._kept
         self._db.execute("BEGIN IMMEDIATE")
         now = self._now()
         commands = self._load.hot(state, [command for entry in entries for command in entry], now)
-        changes = Changes(self._sql)
-        answers: list[Answer] = []
-        at = 0
-        for entry in entries:
-            answers.append(self._decide_entry(state, commands[at : at + len(entry)], now, changes))
-            at += len(entry)
-        changes.write(self._db, now)
+        changes = Changes()
+        answers = self._decide_all(state, entries, commands, now, changes)
+        self._write(changes, now)
         self._db.execute("COMMIT")
         if changes.revised or self._load.rows(state) > _KEPT_ROWS_MAX:
             self._kept = State(complete=False)
@@ -159,22 +113,9 @@ class SqliteStore:
             changes.settle(state)
         return answers
 
-    def _decide_entry(self, state: State, commands: Iterable[Command], now: int, changes: Changes) -> Answer:
-        """A fault in an entry's first command fails it alone: nothing was applied, because rules only return what would change.
-        One in a later command takes back what the entry did so far: everything is decided again, one entry at a time.
-        """
-        outcomes: list[Outcome] = []
-        for command in commands:
-            try:
-                outcome, deltas = machine.decide(state, command, now)
-            except _FAULTS as problem:
-                if outcomes:
-                    raise
-                return self._fault((command,), problem)
-            state.apply(deltas)
-            changes.add(deltas)
-            outcomes.append(outcome)
-        return tuple(outcomes)
+    def _write(self, changes: Changes, now: int) -> None:
+        if changes.write(self._statements, now):
+            self._statements.many("write_clock", [(now,)])
 
     def _now(self) -> int:
         """Time never goes back, whatever the machine's clock does; a jump is told to whoever watches."""
@@ -204,16 +145,45 @@ class SqliteStore:
         """Runs one named statement for each row, in one transaction: price rows, heartbeats, admin keys. Never money."""
         try:
             with self._db:
-                self._db.executemany(self._sql[name], rows)
+                self._statements.many(name, rows)
         except apsw.Error as problem:
             self._forget()
             raise LedgerUnavailable(problem=str(problem)) from problem
 
+    def publish(self, owner: str, writes: Sequence[Written], command: PublishBook) -> Outcome:
+        """Writes rows of the price book and decides the command that makes them count, in one transaction."""
+        del owner
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for name, gathered in writes:
+                self._statements.many(name, gathered)
+            (outcome,) = self._decide_alone((command,), self._now())
+            if not isinstance(outcome, Done):
+                raise CommandRefused("not_published", f"this version of the price book could not be published: {outcome}")
+            self._db.execute("COMMIT")
+        except apsw.Error as problem:
+            raise LedgerUnavailable(problem=str(problem)) from problem
+        finally:
+            self._forget()
+        return outcome
+
+    def lease(self, name: str, owner: str, seconds: int) -> bool:
+        """There is no other process."""
+        del name, owner, seconds
+        return True
+
+    def tidy(self, *, idle: bool) -> None:
+        """Copies the log into the file now and then while the writer has nothing better to do, or when the log is getting long."""
+        self._batches += 1
+        if self._log_is_long() or (idle and self._batches >= _CHECKPOINT_EVERY_BATCHES):
+            self._batches = 0
+            self.checkpoint()
+
     def checkpoint(self) -> None:
-        """Copies the log into the file while the writer has nothing better to do, or when the log is getting long."""
+        """Copies the log into the file."""
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def log_is_long(self) -> bool:
+    def _log_is_long(self) -> bool:
         try:
             return self.path.with_name(f"{self.path.name}-wal").stat().st_size > _WAL_BYTES_MAX
         except FileNotFoundError:

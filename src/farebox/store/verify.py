@@ -1,12 +1,11 @@
 """The equations that must hold at every commit, recomputed from rows in one read snapshot. Knows nothing of how the rows came about."""
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from farebox.store.sqlite import connect_reader
-from farebox.store.statements import statements
+from farebox.store.database import Database, Place
+from farebox.store.opening import connect
 
 INVARIANTS = {
     "verify_grants_cover": "no grant gives more than is in it",
@@ -21,6 +20,8 @@ INVARIANTS = {
     "verify_windows_held": "a window's held is the sum of open holds",
     "verify_windows_spent": "a window's spent is the sum of charges",
     "verify_roots": "nothing a request touches lies under another root",
+    "verify_usage_sums": "usage by the hour is the sum of charges",
+    "verify_usage_counts": "units and times by the hour are those of charges",
 }
 _EXAMPLES_MAX = 5
 _COUNTS = ("accounts", "keys", "grants", "transfers", "holds", "open_holds", "charges", "windows")
@@ -45,21 +46,25 @@ class Verdict(msgspec.Struct, frozen=True):
     sums: dict[str, int]
 
 
-def verify(path: Path) -> Verdict:
-    """Checks every equation on a store's file; safe while a gateway writes to it."""
-    db = connect_reader(path)
-    sql = statements("sqlite")
+def verify(place: Place) -> Verdict:
+    """Checks every equation on a store; safe while gateways write to it."""
+    db = connect(place)
     try:
-        db.execute("BEGIN")
-        findings = []
-        for name, meaning in INVARIANTS.items():
-            wrong = [list(row) for row in db.execute(sql[name])]
-            if wrong:
-                findings.append(Finding(meaning, len(wrong), wrong[:_EXAMPLES_MAX]))
-        counted = next(iter(db.execute(sql["verify_counts"])))
-        halves = [half or 0 for half in next(iter(db.execute(sql["verify_sums"])))]
+        with db.snapshot():
+            return checked(db)
     finally:
         db.close()
+
+
+def checked(db: Database) -> Verdict:
+    """The same on a connection, within whatever transaction it is in."""
+    findings = []
+    for name, meaning in INVARIANTS.items():
+        wrong = [list(row) for row in db.rows(name)]
+        if wrong:
+            findings.append(Finding(meaning, len(wrong), wrong[:_EXAMPLES_MAX]))
+    counted = db.one("verify_counts")
+    halves = [half or 0 for half in db.one("verify_sums")]
     sums = [(high << 32) + low for high, low in zip(halves[::2], halves[1::2], strict=True)]
     named = dict(zip(_COUNTS, counted, strict=True)), dict(zip(_SUMS, sums, strict=True))
     return Verdict(not findings, list(INVARIANTS.values()), findings, *named)

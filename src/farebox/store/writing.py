@@ -6,8 +6,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-import apsw
-
 from farebox.ledger.deltas import (
     AccountWritten,
     BookPublished,
@@ -35,6 +33,8 @@ from farebox.ledger.deltas import (
 from farebox.ledger.model import WindowRef
 from farebox.ledger.state import State
 from farebox.store import rows
+from farebox.store.database import Database
+from farebox.store.rollups import Rollups
 
 Row = tuple[Any, ...]
 
@@ -65,13 +65,13 @@ _ORDER = (
 class Changes:
     """Gathers the deltas of one batch."""
 
-    def __init__(self, sql: dict[str, str]) -> None:
-        self._sql = sql
+    def __init__(self) -> None:
         self._rows: defaultdict[str, list[Row]] = defaultdict(list)
         self._grants: dict[str, list[int]] = {}
         self._windows: dict[tuple[WindowRef, ...], list[int]] = {}
         self._replays: list[tuple[str, Row]] = []
         self._closed: list[str] = []
+        self._rollups = Rollups()
         self.revised = False
         """A revision gives back to grants that nobody could draw on before."""
 
@@ -93,8 +93,16 @@ class Changes:
         self._rows[name].append(row)
         if isinstance(delta, HoldClosed):
             self._closed.append(delta.hold_id)
+        elif isinstance(delta, ChargeWritten):
+            self._rollups.add(delta.charge, delta.hold)
+        elif isinstance(delta, HoldOpened):
+            if delta.hold.state != "open":  # an event's: over when it is made
+                self._closed.append(delta.hold.id)
         elif isinstance(delta, ChargeRevised):
             self.revised = True
+            self._rollups.revise(delta.charge, delta.before, delta.hold)
+        elif isinstance(delta, ChargeRefunded):
+            self._rollups.refund(delta.hold, delta.amount)
         elif isinstance(delta, WindowBackfilled):
             self._add_windows(WindowsChanged(((delta.counter, delta.start),), spent=delta.spent))
 
@@ -120,25 +128,35 @@ class Changes:
         sums[2] += delta.held
         sums[3] += delta.expired
 
-    def write(self, db: apsw.Connection, now: int) -> None:
-        """Runs the statements. Nothing to write (refusals only) writes nothing: an exhausted key does not make the disk work."""
+    def write(self, db: Database, now: int) -> bool:
+        """Runs the statements. Nothing to write (refusals only) writes nothing, and says so: an exhausted key does not make the disk work."""
         if not (self._rows or self._grants or self._windows):
-            return
+            return False
         for name in _ORDER:
             if name in self._rows:
                 gathered = self._rows[name]
                 if name == "publish_book":
                     gathered = [(version, now, note) for version, note in gathered]
-                db.executemany(self._sql[name], gathered)
+                db.many(name, gathered)
         for name, taken in groupby(self._replays, itemgetter(0)):
-            db.executemany(self._sql[name], [row for _, row in taken])
+            db.many(name, [row for _, row in taken])
         if self._grants:
-            db.executemany(self._sql["change_grant"], [(grant, *sums) for grant, sums in sorted(self._grants.items())])
+            db.many("change_grant", [(grant, *sums) for grant, sums in sorted(self._grants.items())])
         if self._windows:
-            changed = sorted((ref, sums) for refs, sums in self._windows.items() for ref in refs)
-            db.executemany(self._sql["make_window"], [ref for ref, _ in changed])
-            db.executemany(self._sql["change_window"], [(*ref, *sums) for ref, sums in changed])
-        db.execute(self._sql["write_clock"], (now,))
+            changed = sorted(self._by_window().items())
+            db.many("make_window", [ref for ref, _ in changed])
+            db.many("change_window", [(*ref, *sums) for ref, sums in changed])
+        self._rollups.write(db)
+        return True
+
+    def _by_window(self) -> dict[WindowRef, list[int]]:
+        """The sums of each window, once: calls that count in different windows may share some."""
+        found: dict[WindowRef, list[int]] = {}
+        for refs, sums in self._windows.items():
+            for ref in refs:
+                known = found.get(ref)
+                found[ref] = sums if known is None else [one + other for one, other in zip(known, sums, strict=True)]
+        return found
 
     def settle(self, state: State) -> None:
         """After the commit: what is closed is not asked for again, or can be read again."""
@@ -146,6 +164,7 @@ class Changes:
             state.holds.pop(hold_id, None)
             state.charges.pop(hold_id, None)
         state.replays.clear()
+        state.commands.clear()
 
 
 def _grown(delta: HoldGrown) -> Row:
@@ -175,7 +194,7 @@ _ROWS: dict[type, tuple[str, Callable[[Any], Row]]] = {
     HoldCounted: ("count_hold", lambda delta: (delta.hold_id, *delta.window)),
     ChargeWritten: ("write_charge", lambda delta: rows.row_of_charge(delta.charge)),
     ChargeRevised: ("revise_charge", lambda delta: rows.row_of_revision(delta.charge)),
-    ChargeRefunded: ("refund_charge", lambda delta: (delta.hold_id, delta.amount)),
+    ChargeRefunded: ("refund_charge", lambda delta: (delta.hold.id, delta.amount)),
     ReplayOpened: ("open_replay", _opened),
     ReplayClosed: ("close_replay", lambda delta: (delta.key, delta.name, delta.request_id, delta.answer)),
     ReplayFreed: ("free_replay", lambda delta: (delta.key, delta.name, delta.request_id)),

@@ -3,10 +3,10 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from farebox import __version__, metrics
+from farebox import __version__
 from farebox.control.caller import BEARER, AFullAdmin, AnAsk, AnOffice, admin_only, anyone, full_scope
 from farebox.control.problems import Problem
 from farebox.control.routes.parts import answers, router
@@ -77,4 +77,4 @@ async def show_metrics(office: AnOffice, request: Request) -> Response:
     if is_exposed(office.context.settings):
         await full_scope(await admin_only(await anyone(office, await BEARER(request))))
     office.context.figures()
-    return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
+    return Response(office.context.exposition(), media_type=CONTENT_TYPE_LATEST)

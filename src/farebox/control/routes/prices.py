@@ -22,7 +22,7 @@ from farebox.pricing.rows import PriceRow
 from farebox.providers.catalogue import Catalogue
 from farebox.store.reading import Books
 from farebox.store.reports import Reports
-from farebox.usage import TOKEN_UNITS
+from farebox.usage import BY_THE_MILLION
 
 ROUTER = router("prices")
 _ROUTES = {"openai": "chat_completions", "anthropic": "messages"}
@@ -111,10 +111,9 @@ async def import_prices(
         if request.query_params:
             raise Problem("invalid_request", "Query parameters go with a CSV body; with JSON they are fields of the body.")
         body = await _body(request, kind)
-    if body.scope is None and caller.scope is not None:
-        raise Problem("needs_full_scope", "The price list is the whole installation's: name an account or key of yours as `scope`.")
-    whose = await _scope(office, caller, body.scope) if body.scope is not None else ""
-    wanted = imports.Import(body.csv, whose, body.accept, body.accept_loss, body.replace, body.dry_run, body.note)
+    wanted = imports.Import(
+        body.csv, await whose(office, caller, body.scope), body.accept, body.accept_loss, body.replace, body.dry_run, body.note
+    )
     done, repeated = await imports.take_in(office, asked.id, wanted)
     return Json(done, 200 if body.dry_run else 201, {"x-farebox-replayed": "1"} if repeated else {})
 
@@ -133,6 +132,13 @@ def _utf8(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise Problem("invalid_prices", "The file is not UTF-8.") from None
+
+
+async def whose(office: Office, caller: Admin, scope: str | None) -> str:
+    """The account or key whose own prices are meant, or "": the list, which is the whole installation's. Raises a Problem."""
+    if scope is None and caller.scope is not None:
+        raise Problem("needs_full_scope", "The price list is the whole installation's: name an account or key of yours as `scope`.")
+    return "" if scope is None else await _scope(office, caller, scope)
 
 
 async def _scope(office: Office, caller: Admin, scope: str) -> str:
@@ -164,7 +170,7 @@ def _holds(row: PriceRow, at: int | None, now: int) -> bool:
 
 
 def _shown(row: PriceRow, scope: str, books: Books, catalogue: Catalogue) -> dict[str, Any]:
-    per = _PER_TOKENS if row.unit in TOKEN_UNITS else 1
+    per = _PER_TOKENS if row.unit in BY_THE_MILLION else 1
     model = books.listed.model(row.provider, row.model)
     kind = model.kind if model is not None else "chat"
     return {

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import Header, Query
 from starlette.responses import Response
 
 from farebox import limits
-from farebox.clock import US_PER_DAY, to_rfc3339
+from farebox.clock import US_PER_DAY, US_PER_HOUR, to_rfc3339
 from farebox.control.caller import AnAdmin, AnOffice
 from farebox.control.problems import Problem
 from farebox.control.routes.charges import From, To
@@ -53,12 +54,17 @@ async def show_usage(
     cursor: Cursor = None,
     accept: Accept = None,
 ) -> Response:
-    """Adds up charges by when their money was set aside. Not said when: the last 24 hours. `account` counts all below it too."""
+    """Adds up charges by when their money was set aside. Not said when: the last 24 hours, and what is missing of the first of them.
+    `account` counts all below it too. Times are told to 5 %. Whole hours (UTC) are answered at once, however many calls there were;
+    parts of hours, and `status`, `run` and tags, are counted charge by charge.
+    """
     now = office.context.clock()
     last = ends if ends is not None else now + 1
-    first = begins if begins is not None else max(last - US_PER_DAY, 0)
+    first = begins if begins is not None else max(_hour(last - US_PER_DAY), 0)
     question = Question(first, last, _dimensions(by), caller.scope, account, key)
     _check(question)
+    if ends is None:
+        question = msgspec.structs.replace(question, ends=_hour(now) + US_PER_HOUR)  # nothing is there yet of what is left of this hour
     offset = from_cursor(cursor, int) or 0
     if not 0 <= offset <= 10**9:
         raise Problem("invalid_request", "cursor: this is not a next_cursor of this list.")
@@ -69,6 +75,10 @@ async def show_usage(
         return csv_answer(columns, [_flat(group, question.by) for group in found[:limit]], following)
     data = [_shown(group, question.by) for group in found[:limit]]
     return Json({"data": data, "next_cursor": following, "from": to_rfc3339(first), "to": to_rfc3339(last)})
+
+
+def _hour(at: int) -> int:
+    return at - at % US_PER_HOUR
 
 
 def _dimensions(by: str | None) -> tuple[str, ...]:

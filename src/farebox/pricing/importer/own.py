@@ -3,7 +3,8 @@
 Columns, in any order, the first five required:
 
 - `provider`, `model`: as in the book; `model` is the exact name that requests ask for.
-- `unit`: one of farebox.usage's units (`in_text_uncached`, `out_text`, `in_cache_read`, `tool_web_search`, …).
+- `unit`: one of farebox.usage's units (`in_text_uncached`, `out_text`, `in_cache_read`, `tool_web_search`, …). An own meter has the
+  provider `own`, its name as model, and the unit `millionths`: 0.02 for 1000000 of them is 0.02 dollars for one.
 - `usd`, `per`: so many dollars for so many units, e.g. 2.50 and 1000000.
 - `tier_above`: applies to requests with more prompt tokens than this. Empty: 0.
 - `service_tier`, `speed`, `geo`: empty: `default`, `standard`, `global`. `batch`: 1 or 0. Empty: 0.
@@ -20,7 +21,7 @@ from farebox.clock import from_rfc3339, to_rfc3339
 from farebox.money import PICO_PER_USD
 from farebox.pricing.importer.exact import pico_of
 from farebox.pricing.rows import PriceRow
-from farebox.usage import ALL_UNITS, TOKEN_UNITS
+from farebox.usage import ALL_UNITS, BY_THE_MILLION
 
 REQUIRED = ("provider", "model", "unit", "usd", "per")
 OPTIONAL = ("tier_above", "service_tier", "speed", "geo", "batch", "valid_from", "valid_to", "source", "checked_at")
@@ -72,7 +73,7 @@ def write_price_csv(rows: Iterable[PriceRow]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        per = _PER_TOKENS if row.unit in TOKEN_UNITS else 1
+        per = _PER_TOKENS if row.unit in BY_THE_MILLION else 1
         writer.writerow(
             (
                 row.provider,

@@ -76,21 +76,54 @@ INSERT OR IGNORE INTO counters (id, scope, time_window, timezone, filter) VALUES
 -- What a new counter would have counted.
 INSERT INTO window_backfills (counter, start, price, cost, tokens, requests) VALUES (?, ?, ?, ?, ?, ?);
 
+-- name: history_counted
+-- What keys of a scope (a key, or an account with all below it) counted in a window that they have from birth, by model, tags, run and time.
+WITH RECURSIVE below (id) AS (SELECT ?1 UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id),
+asked (id, tags) AS (
+  SELECT id, tags FROM keys WHERE id = ?1
+  UNION ALL SELECT k.id, k.tags FROM below AS b CROSS JOIN keys AS k WHERE k.account = b.id)
+SELECT '', a.tags, '', w.start, sum(w.price_spent), sum(w.cost_spent), sum(w.tokens_spent), sum(w.requests_spent)
+FROM asked AS a CROSS JOIN windows AS w WHERE w.counter = a.id || '/' || ?2 AND w.start = ?3
+GROUP BY a.tags, w.start;
+
+-- name: history_rolled
+-- What was charged in a scope in whole hours since a time, by the same. An hour that lies in two parts of a ring is not whole.
+WITH RECURSIVE below (id) AS (SELECT ?1 UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id),
+asked (id, tags) AS (
+  SELECT id, tags FROM keys WHERE id = ?1
+  UNION ALL SELECT k.id, k.tags FROM below AS b CROSS JOIN keys AS k WHERE k.account = b.id)
+SELECT u.provider || '/' || u.model, a.tags, '', u.hour - u.hour % ?3, sum(u.price), sum(u.cost), sum(u.tokens), sum(u.calls)
+FROM asked AS a CROSS JOIN usage_hours AS u
+WHERE u.key = a.id AND u.hour >= ?2 AND u.hour / ?3 = (u.hour + 3599999999) / ?3
+GROUP BY 1, 2, 3, 4;
+
 -- name: history_charged
--- What was charged in a scope (a key, or an account with all below it) since a time, by bucket, key, model and run.
-WITH RECURSIVE below (id) AS (SELECT ?1 UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id)
-SELECT h.key, h.provider || '/' || h.model, h.run, h.created_at - h.created_at % ?3, sum(c.price), sum(c.cost), sum(c.tokens),
+-- What was charged in a scope in stretches of time, by the same. Of each stretch: the first id, the one after the last, and from when to when.
+WITH RECURSIVE below (id) AS (SELECT ?1 UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id),
+asked (id, tags) AS (
+  SELECT id, tags FROM keys WHERE id = ?1
+  UNION ALL SELECT k.id, k.tags FROM below AS b CROSS JOIN keys AS k WHERE k.account = b.id)
+SELECT h.provider || '/' || h.model, k.tags, h.run, h.created_at - h.created_at % ?3, sum(c.price), sum(c.cost), sum(c.tokens),
        sum(CASE WHEN c.outcome = 'released' THEN 0 ELSE 1 END)
-FROM charges AS c JOIN holds AS h ON h.id = c.hold_id
-WHERE h.created_at >= ?2 AND (h.key = ?1 OR h.account IN (SELECT id FROM below)) AND NOT (h.state = 'expired' AND c.revised = 0)
+FROM json_each(?2) AS p CROSS JOIN holds AS h CROSS JOIN charges AS c CROSS JOIN keys AS k
+WHERE h.id >= p.value ->> 0 AND h.id < p.value ->> 1 AND h.created_at >= p.value ->> 2 AND h.created_at < p.value ->> 3
+  AND h.key IN (SELECT id FROM asked) AND c.hold_id = h.id AND k.id = h.key
 GROUP BY 1, 2, 3, 4;
 
 -- name: history_open
--- The holds in a scope whose story is not over: open, or expired with a charge that may be revised.
-WITH RECURSIVE below (id) AS (SELECT ?1 UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id)
-SELECT h.id, h.key, h.provider || '/' || h.model, h.run, h.created_at
-FROM holds AS h WHERE (h.key = ?1 OR h.account IN (SELECT id FROM below)) AND (h.state = 'open' OR (
-  h.state = 'expired' AND EXISTS (SELECT 1 FROM charges AS c WHERE c.hold_id = h.id AND c.revised = 0)));
+-- The holds in a scope whose story is not over: open, or expired with a charge that may be revised. Each through an index of its kind alone.
+WITH RECURSIVE below (id) AS (SELECT ?1 UNION SELECT a.id FROM accounts AS a JOIN below AS b ON a.parent = b.id),
+asked (id, tags) AS (
+  SELECT id, tags FROM keys WHERE id = ?1
+  UNION ALL SELECT k.id, k.tags FROM below AS b CROSS JOIN keys AS k WHERE k.account = b.id)
+SELECT h.id, h.provider || '/' || h.model, k.tags, h.run
+FROM holds AS h INDEXED BY holds_open CROSS JOIN keys AS k
+WHERE h.state = 'open' AND h.key IN (SELECT id FROM asked) AND k.id = h.key
+UNION ALL
+SELECT h.id, h.provider || '/' || h.model, a.tags, h.run
+FROM asked AS a CROSS JOIN holds AS h INDEXED BY holds_expired CROSS JOIN charges AS c
+WHERE h.state = 'expired' AND h.key = a.id AND c.hold_id = h.id AND c.revised = 0
+ORDER BY 1;
 
 -- name: read_grant
 -- One grant.

@@ -37,6 +37,10 @@ FROM windows WHERE counter = ? AND start >= ?;
 -- What is known of one Idempotency-Key.
 SELECT key, name, fingerprint, request_id, created_at, state, answer FROM replays WHERE key = ? AND name = ?;
 
+-- name: read_commands
+-- What outside commands were and what they came to.
+SELECT id, fingerprint, outcome, at FROM commands WHERE id IN (SELECT value FROM json_each(?));
+
 -- name: read_book_version
 -- The version of the price book that counts.
 SELECT coalesce(max(version), 0) FROM books;

@@ -1,23 +1,38 @@
--- name: register_process
--- A gateway process begins.
+-- name: beat_process
+-- A gateway process begins, or is alive.
 INSERT INTO processes (id, started_at, heartbeat_at) VALUES (?1, ?2, ?2) ON CONFLICT (id) DO UPDATE SET heartbeat_at = ?2;
 
--- name: beat_process
--- A gateway process is alive.
-UPDATE processes SET heartbeat_at = ?2 WHERE id = ?1;
-
 -- name: orphaned_holds
--- Open holds of any other process: on SQLite there is no other.
-SELECT id FROM holds WHERE state = 'open' AND owner <> ?1 LIMIT ?2;
+-- Open holds of any other process: on SQLite there is none, however short its silence. Work that is not proxied (owner `api`) is nobody's.
+SELECT id FROM holds WHERE state = 'open' AND owner NOT IN (?1, 'api') AND ?3 > 0 LIMIT ?2;
+
+-- name: holders
+-- Processes that hold something, and when they were last heard of.
+SELECT h.owner, coalesce(p.heartbeat_at, 0) FROM (SELECT DISTINCT owner FROM holds WHERE state = 'open') AS h
+LEFT JOIN processes AS p ON p.id = h.owner WHERE h.owner <> 'api' ORDER BY h.owner;
+
+-- name: abandoned_holds
+-- Open holds of any other process: on SQLite nobody has to find out which of them are dead.
+SELECT id FROM holds WHERE state = 'open' AND owner NOT IN (?1, 'api') AND ?2 IS NOT NULL LIMIT ?3;
 
 -- name: overdue_holds
--- Open holds of this process that should have ended long ago.
-SELECT id FROM holds WHERE state = 'open' AND owner = ?1 AND deadline < ?2 LIMIT ?3;
+-- Open holds of this process that should have ended long ago, and those of work that is not proxied (owner `api`), whoever sweeps.
+SELECT id FROM holds WHERE state = 'open' AND owner IN (?1, 'api') AND deadline < ?2 LIMIT ?3;
 
 -- name: overdue_grants
 -- Grants past their expiry with something left that is not booked yet.
 SELECT id FROM grants WHERE expires_at IS NOT NULL AND expires_at <= ?1 AND amount - spent - held - expired > 0 LIMIT ?2;
 
 -- name: forget_answers
--- Recorded answers that were kept long enough. That they were charged stays known.
-UPDATE replays SET answer = NULL WHERE created_at < ?1 AND state = 'done' AND answer IS NOT NULL;
+-- Recorded answers that were kept long enough, the oldest first, so many at a time. That they were charged stays known.
+UPDATE replays SET answer = NULL WHERE (key, name) IN (
+  SELECT key, name FROM replays INDEXED BY replays_answered WHERE created_at < ?1 AND state = 'done' AND answer IS NOT NULL
+  ORDER BY created_at LIMIT 2000);
+
+-- name: name_store
+-- A ledger's own number, by which its journals know it. Given once.
+INSERT INTO meta (name, value) VALUES ('store', ?1) ON CONFLICT (name) DO NOTHING;
+
+-- name: read_store_number
+-- A ledger's own number.
+SELECT value FROM meta WHERE name = 'store';

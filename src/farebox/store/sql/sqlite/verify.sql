@@ -102,6 +102,39 @@ SELECT h.id, h.root, a.root, w.root FROM holds AS h JOIN accounts AS a ON a.id =
 LEFT JOIN accounts AS w ON w.id = h.wallet
 WHERE h.root <> a.root OR w.root IS NOT h.root;
 
+-- name: verify_usage_sums
+-- What was added up by the hour is the sum of its charges. Shown is by how much it is too high.
+SELECT hour, account, key, user, provider, model, route, sum(calls), sum(released), sum(price), sum(paid), sum(written_off), sum(cost),
+       sum(list_cost), sum(refunded), sum(tokens)
+FROM (
+  SELECT hour, account, key, user, provider, model, route, calls, released, price, paid, written_off, cost, list_cost, refunded, tokens
+  FROM usage_hours
+  UNION ALL
+  SELECT hour, account, key, user, provider, model, route, -calls, -released, -price, -paid, -written_off, -cost, -list_cost, -refunded,
+         -tokens
+  FROM charge_usage)
+GROUP BY hour, account, key, user, provider, model, route
+HAVING sum(calls) <> 0 OR sum(released) <> 0 OR sum(price) <> 0 OR sum(paid) <> 0 OR sum(written_off) <> 0 OR sum(cost) <> 0
+    OR sum(list_cost) <> 0 OR sum(refunded) <> 0 OR sum(tokens) <> 0;
+
+-- name: verify_usage_counts
+-- The same for units and times.
+WITH told AS MATERIALIZED (
+  SELECT hour, account, key, user, provider, model, route, usage, first_byte_us, total_us FROM charge_usage)
+SELECT hour, account, key, user, provider, model, route, name, sum(quantity)
+FROM (
+  SELECT n.hour AS hour, u.account AS account, u.key AS key, u.user AS user, u.provider AS provider, u.model AS model, u.route AS route,
+         n.name AS name, n.quantity AS quantity
+  FROM usage_counts AS n LEFT JOIN usage_hours AS u ON u.hour = n.hour AND u.series = n.series
+  UNION ALL
+  SELECT c.hour, c.account, c.key, c.user, c.provider, c.model, c.route, 'u' || n.key, -n.value
+  FROM told AS c, json_each(c.usage, '$.units') AS n
+  UNION ALL
+  SELECT hour, account, key, user, provider, model, route, 'f' || first_byte_us, -1 FROM told WHERE first_byte_us IS NOT NULL
+  UNION ALL
+  SELECT hour, account, key, user, provider, model, route, 't' || total_us, -1 FROM told WHERE total_us IS NOT NULL)
+GROUP BY hour, account, key, user, provider, model, route, name HAVING sum(quantity) <> 0;
+
 -- name: verify_counts
 -- How much was looked at.
 SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM keys), (SELECT count(*) FROM grants), (SELECT count(*) FROM transfers),

@@ -1,0 +1,130 @@
+"""Work that is not proxied, as one small ASGI callable: no framework on its way, because it is asked as often as calls are made.
+
+Serves `POST /api/v1/holds`, `/api/v1/holds/{id}/…` and `/api/v1/events`, on whichever event loop it was made for. What it refuses, it says
+as the rest of the control API does; `described` is how the API's document tells of it.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from farebox import limits
+from farebox.control import refusing
+from farebox.control.body import exact_json
+from farebox.control.caller import Admin, Own
+from farebox.control.office import Office
+from farebox.control.problems import Problem, by_status
+from farebox.control.unproxied import events, holds
+from farebox.control.unproxied.asked import CaptureIn, ExtendIn, HoldIn, ReleaseIn
+from farebox.control.unproxied.events import Events
+from farebox.control.unproxied.holds import Answer, Asked, Holds
+from farebox.control.unproxied.payers import Caller, Callers, Payers
+from farebox.errors import FareboxError
+from farebox.gateway.exchange import Exchange, Headers
+from farebox.serving import Receive, Scope, Send
+
+_IDEMPOTENCY = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_HEADERS: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+_REPLAYED = (b"x-farebox-replayed", b"1")
+_ACTIONS = ("extend", "capture", "release")
+_encode = msgspec.json.Encoder().encode
+
+
+class Unproxied:
+    """One per event loop. `admins` False: an address of callers, where gateway keys may hold for themselves and nobody administers."""
+
+    def __init__(self, office: Office, *, admins: bool = True) -> None:
+        payers = Payers(office)
+        self._callers = Callers(office)
+        self._holds = Holds(office, payers)
+        self._events = Events(office, payers, self._holds)
+        self._admins = admins
+
+    @staticmethod
+    def serves(scope: Scope) -> bool:
+        """Whether a request is for here. A list of holds is not."""
+        path: str = scope["path"]
+        if not path.startswith("/api/v1/"):
+            return False
+        return path.startswith(f"{holds.ROUTE}/") or path == events.ROUTE or (path == holds.ROUTE and scope["method"] == "POST")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        response: Response
+        try:
+            answer = await self._answer(exchange, scope["path"])
+        except Problem as problem:
+            response = problem.response()
+        except ValidationError as problem:
+            kind = exchange.named.get(b"content-type")
+            response = refusing.invalid(None if kind is None else kind.decode("latin-1"), problem.errors())
+        except FareboxError as problem:
+            response = refusing.farebox(problem)
+        except Exception as problem:  # noqa: BLE001 - the top edge of these routes: the caller gets an answer
+            response = refusing.internal(problem)
+        else:
+            headers = [*_HEADERS, _REPLAYED] if answer.repeated else _HEADERS
+            return await exchange.answer(answer.status, headers, _encode(answer.document))
+        response.raw_headers += _HEADERS[1:]
+        if exchange.half_read:
+            response.raw_headers.append((b"connection", b"close"))
+        return await response(scope, receive, send)
+
+    async def _answer(self, exchange: Exchange, path: str) -> Answer:
+        hold_id, action = _place(path)
+        if exchange.method != "POST":
+            raise by_status(405, f"{path[:200]} takes POST.", {"allow": "POST"})
+        caller = await self._callers.of(exchange.named)
+        self._may(caller, action)
+        asked = _asked(exchange, caller)
+        if exchange.query:
+            raise Problem("invalid_request", "There are no query parameters here.")
+        body = exact_json(await exchange.body(limits.unproxied_body_bytes_max) or b"{}")
+        if action == "events" and isinstance(caller, Admin):
+            return await self._events.record(caller, body)
+        return await self._of_hold(asked, hold_id, action, body)
+
+    async def _of_hold(self, asked: Asked, hold_id: str, action: str, body: Any) -> Answer:
+        if action == "hold":
+            return await self._holds.open(asked, HoldIn.model_validate(body))
+        if action == "capture":
+            return await self._holds.capture(asked, hold_id, CaptureIn.model_validate(body))
+        if action == "release":
+            ReleaseIn.model_validate(body)
+            return await self._holds.release(asked, hold_id)
+        return await self._holds.extend(asked, hold_id, ExtendIn.model_validate(body))
+
+    def _may(self, caller: Caller, action: str) -> None:
+        if isinstance(caller, Own) and action == "events":
+            raise Problem("gateway_key_cannot_administer", "This is a gateway key: it may hold for itself, and tells of no events.")
+        if isinstance(caller, Admin) and not self._admins:
+            raise by_status(404, "The control API is served at an address of its own.")
+
+
+def _place(path: str) -> tuple[str, str]:
+    """The hold and what is to be done. Raises a Problem for what is no route."""
+    if path == events.ROUTE:
+        return "", "events"
+    rest = path.removeprefix(holds.ROUTE)
+    if not rest:
+        return "", "hold"
+    hold_id, _, action = rest[1:].partition("/")
+    if not hold_id or "\0" in hold_id or action not in _ACTIONS:
+        raise by_status(404, f"There is no route {path[:200]}.")
+    return hold_id, action
+
+
+def _asked(exchange: Exchange, caller: Caller) -> Asked:
+    """By what the command of this request is known. Raises a Problem for an Idempotency-Key that is none."""
+    sent = exchange.named.get(b"idempotency-key")
+    if sent is None:
+        return Asked(caller)
+    text = sent.decode("latin-1").strip()
+    if len(text) > limits.idempotency_key_bytes_max or not _IDEMPOTENCY.fullmatch(text):
+        words = f"this is not from 1 to {limits.idempotency_key_bytes_max} printable characters"
+        raise Problem("invalid_request", f"header.idempotency-key: {words}", errors=[{"field": "header.idempotency-key", "problem": words}])
+    who = caller.key.id if isinstance(caller, Own) else caller.id
+    return Asked(caller, f"api:{who}:{text}")

@@ -1,0 +1,62 @@
+-- name: lock_wallets
+-- Whoever changes a wallet, its grants or the windows under it goes through its row: these wallets, and those of these holds, in order.
+SELECT id FROM accounts WHERE id = ANY (ARRAY(
+  SELECT json_array_elements_text($1::text::json)
+  UNION SELECT wallet FROM holds WHERE id = ANY (ARRAY(SELECT json_array_elements_text($2::text::json)))))
+ORDER BY id FOR NO KEY UPDATE;
+
+-- name: lock_counters
+-- Counters whose windows must not change meanwhile, in order.
+SELECT id FROM counters WHERE id = ANY (ARRAY(SELECT json_array_elements_text($1::text::json))) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: lock_windows
+-- Windows by counter and start, in order, as they are once they are locked.
+SELECT w.counter, w.start, w.price_held, w.cost_held, w.tokens_held, w.requests_held,
+       w.price_spent, w.cost_spent, w.tokens_spent, w.requests_spent
+FROM unnest($1::text[], $2::bigint[]) AS asked (counter, start)
+JOIN windows AS w ON w.counter = asked.counter AND w.start = asked.start
+ORDER BY w.counter, w.start FOR NO KEY UPDATE OF w;
+
+-- name: read_moment
+-- What a batch is decided at: the database's time, and the version of the price book that counts.
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT coalesce(max(version), 0) FROM books);
+
+-- name: wallets_below
+-- The wallets that an account and those below it draw on; of a key, the one that its account draws on.
+WITH RECURSIVE below (id, wallet) AS (
+  SELECT id, wallet FROM accounts WHERE id = $1::text
+  UNION SELECT a.id, a.wallet FROM accounts AS a JOIN below AS b ON a.parent = b.id)
+SELECT wallet FROM below
+UNION
+SELECT a.wallet FROM keys AS k JOIN accounts AS a ON a.id = k.account WHERE k.id = $1::text
+ORDER BY wallet;
+
+-- name: take_lease
+-- Takes a lease that is free, over or one's own, for so many microseconds from now. A row comes back only to whoever has it now.
+INSERT INTO leases AS l (name, owner, until)
+VALUES ($1::text, $2::text, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $3::bigint)
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $3::bigint
+WHERE l.owner = excluded.owner OR l.until <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+RETURNING name, until;
+
+-- name: read_batch
+-- What a batch is decided on, in one answer: `read_moment`, and as JSON `read_holds` ($1) with charges, `read_revisions` ($2), `read_drawable` ($3).
+WITH found AS MATERIALIZED (SELECT * FROM holds WHERE id = ANY (ARRAY(SELECT json_array_elements_text($1::text::json)))),
+named (ids) AS (SELECT ARRAY(SELECT json_array_elements_text($2::text::json)))
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT coalesce(max(version), 0) FROM books),
+  (SELECT json_agg(json_build_array(id, request_id, attempt, key, account, root, wallet, amount, cost_bound, tokens_bound, units, asked, legs,
+                                    windows, book_version, markup_basis_points, markup_fixed_nano, provider, model, route, owner, created_at,
+                                    deadline, run, "user", tags, idempotency, state, closed_at)) FROM found)::text,
+  (SELECT json_agg(json_build_array(hold_id, request_id, key, account, root, wallet, at, outcome, completeness, price, paid, written_off, cost,
+                                    list_cost, tokens, legs, provider, model, model_served, route, usage, lines, timings, flags, status,
+                                    upstream_request_id, refunded, revised))
+   FROM charges WHERE hold_id = ANY (ARRAY(SELECT id FROM found WHERE state <> 'open')))::text,
+  (SELECT json_agg(json_build_array(id, rev)) FROM (
+     SELECT id, rev FROM keys WHERE id = ANY ((SELECT ids FROM named)::text[])
+     UNION ALL SELECT id, rev FROM accounts WHERE id = ANY ((SELECT ids FROM named)::text[])) AS revised)::text,
+  (SELECT json_agg(json_build_array(id, wallet, kind, created_at, amount, priority, effective_at, expires_at, spent, held, expired) ORDER BY wallet, id)
+   FROM grants WHERE wallet = ANY (ARRAY(SELECT json_array_elements_text($3::text::json))) AND (amount - spent - expired > 0))::text;
+
+-- name: keep_lease
+-- Whether a lease is the owner's now, and that it stays so until the end of this transaction.
+SELECT name FROM leases WHERE name = $1::text AND owner = $2::text AND until > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FOR UPDATE;
