@@ -105,9 +105,9 @@ def test_the_operating_page_works_word_by_word(terminal: Terminal) -> None:
     """Endpoints answer, a backup of a running gateway adds up, and it stops when told to."""
     terminal.run("export OPENAI_API_KEY=sk-…")
     terminal.serve()
-    play(terminal, "docs/operate.md")
+    play(terminal, "docs/operate/README.md")
     for path in ("/healthz", "/readyz", "/metrics"):
-        assert f"`{path}`" in page("docs/operate.md").read_text("utf-8")
+        assert f"`{path}`" in page("docs/operate/README.md").read_text("utf-8")
         assert ask(terminal, path)[0] == 200
     adds_up(terminal.folder)
     assert verify(terminal.folder / "farebox-today.db").ok

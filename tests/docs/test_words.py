@@ -92,8 +92,8 @@ def _refusals(base: type[Refusal]) -> list[type[Refusal]]:
 
 
 def test_alarms_that_are_named_are_raised() -> None:
-    """Each alarm in docs/operate.md is raised by that name."""
-    section = prose(page("docs/operate.md")).partition("## Alarms")[2]
+    """Each alarm in docs/operate/README.md is raised by that name."""
+    section = prose(page("docs/operate/README.md")).partition("## Alarms")[2]
     named = {code for code in re.findall(r"`([a-z_]+)`", section) if not code.startswith("farebox_")}
     assert named
     assert not [name for name in named if not any(f'"{name}"' in source for source in _SOURCES)]
