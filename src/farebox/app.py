@@ -252,6 +252,7 @@ class Running:
             ready=self.ready,
             exposition=exposition,
             unheard=self.unheard,
+            away=lambda: self.outage.lasts,
         )
 
     async def end(self, patience_s: float) -> None:

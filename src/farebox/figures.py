@@ -73,7 +73,7 @@ class Shared:
         """Tells the others, and gives what they are told."""
         with self._telling:
             own = self._own()
-            with contextlib.suppress(FileNotFoundError):  # whoever started us is gone, and the folder with it
+            with contextlib.suppress(OSError):  # whoever started us is gone, and the folder with it; or there is no room: the rest goes on
                 _write(self._file, own)
         return own
 
@@ -91,10 +91,11 @@ class Shared:
 def retire(folder: Path, place: str) -> None:
     """The process in a place is gone: its gauges with it, its counts stay."""
     file = _file(folder, place)
-    _write(
-        file,
-        [msgspec.structs.replace(one, samples=[sample for sample in one.samples if sample.name.endswith(_COUNTS)]) for one in _read(file)],
-    )
+    counts = [
+        msgspec.structs.replace(one, samples=[sample for sample in one.samples if sample.name.endswith(_COUNTS)]) for one in _read(file)
+    ]
+    with contextlib.suppress(OSError):  # no room: what the dead one told last stays as it is
+        _write(file, counts)
 
 
 class _Sum(Collector):

@@ -160,9 +160,10 @@ async def test_a_batch_has_a_limit(back: Back, count: int) -> None:
 
 
 async def test_an_admin_key_of_one_account_tells_only_of_it(back: Back) -> None:
-    """And what it tells of does not meet the events of others by name."""
+    """An event is known by its source and id whoever tells of it: told again by another it is the same one, of another payer it is an error."""
     mine, other = await back.account("10.00"), await back.account("10.00")
     secret = await back.admin(mine)
     await back.post("/events", event(other, amount_usd="1"), secret=secret, status=422)
-    for sent, subject in ((secret, mine), (None, other)):
-        assert (await back.post("/events", event(subject, amount_usd="1"), secret=sent))["data"][0]["status"] == "charged"
+    assert (await back.post("/events", event(mine, amount_usd="1"), secret=secret))["data"][0]["status"] == "charged"
+    assert (await back.post("/events", event(mine, amount_usd="1")))["data"][0]["status"] == "repeated"
+    assert (await back.post("/events", event(other, amount_usd="1"), status=409))["code"] == "event_conflict"

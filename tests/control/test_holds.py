@@ -139,6 +139,57 @@ async def test_a_gateway_key_holds_for_itself_and_nobody_else(back: Back) -> Non
     assert (await back.post(f"/holds/{held['id']}/capture", {"amount_usd": "0.40"}, secret=secret))["paid_usd"] == "0.40"
 
 
+async def test_a_gateway_key_charges_itself_no_more_than_it_held(back: Back) -> None:
+    """What is written off is the operator's loss, and counts in caps that others share: a caller may not write it."""
+    account = await back.account("10.00")
+    secret = (await back.post("/keys", {"account": account, "limit": 5}))["key"]
+    held = await back.post("/holds", {"amount_usd": "1.00"}, secret=secret)
+    refused = await back.post(f"/holds/{held['id']}/capture", {"amount_usd": "1.000000001"}, secret=secret, status=409)
+    assert (refused["code"], refused["needed_usd"], refused["available_usd"]) == ("exceeds_hold", "1.000000001", "1.00")
+    await back.post(f"/holds/{held['id']}/extend", {"amount_usd": "1.00"}, secret=secret)
+    assert (await back.post(f"/holds/{held['id']}/capture", {"amount_usd": "1.50"}, secret=secret))["paid_usd"] == "1.50"
+
+
+@pytest.mark.parametrize(("what", "body"), ENDINGS)
+async def test_a_gateway_key_does_not_end_what_its_operator_held_on_it(back: Back, what: str, body: dict[str, Any]) -> None:
+    """A customer who gave back the hold of a render would have it for nothing."""
+    account = await back.account("10.00")
+    key = await back.post("/keys", {"account": account, "limit": 5})
+    held = await back.post("/holds", {"key": key["data"]["id"], "amount_usd": "2.00"})
+    assert (await back.post(f"/holds/{held['id']}/{what}", body, secret=key["key"], status=404))["code"] == "not_found"
+    assert (await back.post(f"/holds/{held['id']}/capture", {"amount_usd": "2.00"}))["paid_usd"] == "2.00"
+
+
+async def test_an_operator_ends_what_a_gateway_key_held_for_itself(back: Back) -> None:
+    """An admin key may touch every hold that is not a call's."""
+    account = await back.account("10.00")
+    secret = (await back.post("/keys", {"account": account, "limit": 5}))["key"]
+    held = await back.post("/holds", {"amount_usd": "1.00"}, secret=secret)
+    assert (await back.post(f"/holds/{held['id']}/release"))["outcome"] == "released"
+
+
+async def test_a_meter_that_is_priced_later_counts_for_a_payer_who_is_known(back: Back) -> None:
+    """A refusal is only given on what the ledger has now."""
+    account = await back.account("10.00")
+    await back.post("/holds", {"account": account, "amount_usd": "1.00"})
+    asked = {"account": account, "meter": "gpu second", "quantity": "2"}
+    assert (await back.post("/holds", asked, status=422))["code"] == "unknown_meter"
+    await back.ask("PUT", "/prices/meters/gpu%20second", {"price_usd": "0.50"}, status=201)
+    assert (await back.post("/holds", asked))["amount_usd"] == "1.00"
+
+
+async def test_one_piece_of_work_has_a_most_whatever_it_is_measured_in(back: Back) -> None:
+    """Sums over many of them stay numbers that the ledger can keep."""
+    account = await back.account("10.00")
+    await back.ask("PUT", "/prices/meters/gold", {"price_usd": "1000"}, status=201)
+    held = await back.post("/holds", {"account": account, "meter": "gold", "quantity": "0.001"})
+    for quantity in ("1000.1", "1000000000000"):
+        assert (await back.post("/holds", {"account": account, "meter": "gold", "quantity": quantity}, status=422))[
+            "code"
+        ] == "invalid_request"
+        assert (await back.post(f"/holds/{held['id']}/capture", {"quantity": quantity}, status=422))["code"] == "invalid_request"
+
+
 async def test_an_admin_key_of_one_account_touches_nothing_beyond_it(back: Back) -> None:
     """Neither payers nor holds, whether this process made them or another did."""
     mine, other = await back.account("10.00"), await back.account("10.00")

@@ -219,14 +219,14 @@ def test_pods_run_commands_that_exist(pod: dict[str, Any]) -> None:
 
 
 def test_probes_ask_what_the_callers_address_answers(pod: dict[str, Any], pod_settings: Settings) -> None:
-    """Ready means `/readyz`; alive means `/healthz`, so that nobody is ended for draining. Both paths and ports exist."""
+    """They ask `/healthz`: nobody is ended for draining, nor taken out while the ledger is away. Path and ports exist."""
     (gateway,) = pod["containers"]
     ports = {port["name"]: port["containerPort"] for port in gateway["ports"]}
     server = pod_settings.server
     assert ports == {"calls": int(server.listen.split(":")[1]), "control": int(str(server.admin_listen).split(":")[1])}
     asked = {name: gateway[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
     assert {name: probe["path"] for name, probe in asked.items()} == {
-        "startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz",
+        "startupProbe": "/healthz", "readinessProbe": "/healthz", "livenessProbe": "/healthz",
     }  # fmt: skip
     assert {probe["path"] for probe in asked.values()} <= OWN
     assert {probe["port"] for probe in asked.values()} == {"calls"}

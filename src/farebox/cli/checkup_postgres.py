@@ -13,7 +13,7 @@ from farebox.store.statements import migrations
 if TYPE_CHECKING:
     from farebox.store.postgres_health import Facts
 
-_VERSION_MIN = 140_000
+_VERSION_MIN = 150_000
 _CLOCK_LOOK_US = 2 * US_PER_S
 _CLOCK_WRONG_US = 60 * US_PER_S
 _AGE_MAX = 1_000_000_000
@@ -39,7 +39,7 @@ def server(settings: Settings, facts: "Facts") -> Iterator[Finding]:
 def _version(facts: "Facts") -> Finding:
     version = facts.settings["server_version"]
     if int(facts.settings["server_version_num"]) < _VERSION_MIN:
-        return Finding("server", "look", f"PostgreSQL {version}: farebox is tested from 14 on")
+        return Finding("server", "look", f"PostgreSQL {version}: farebox is tested from 15 on")
     return Finding("server", "fine", f"PostgreSQL {version}")
 
 

@@ -5,6 +5,7 @@ everything is booked and the journal is empty; until then nothing new is held (`
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,9 +18,9 @@ import structlog
 from farebox import limits, metrics
 from farebox.errors import Busy, FareboxError, LedgerUnavailable
 from farebox.gateway.told import alarm
-from farebox.ledger.commands import Authorize, Outcome, Release, Settled
+from farebox.ledger.commands import Authorize, Capture, Outcome, Release, Settled
 from farebox.store.batcher import Batcher
-from farebox.store.journal import Journal, Settlement, adopt, set_aside
+from farebox.store.journal import Journal, Settlement, adopt, keep_copy, set_aside
 
 _log = structlog.get_logger()
 _FIRST_RETRY_MS = 50
@@ -95,6 +96,7 @@ class Outage:
         found = journal.found()
         if found.torn or found.unreadable:
             alarm("journal_damaged", journal=journal.path.name, records=journal.count, torn=found.torn, unreadable=found.unreadable)
+            await self._aside(journal, lambda: keep_copy(journal))
         if not found.settlements and not found.torn and not found.unreadable:
             return 0
         for at in range(0, len(found.settlements), _AT_ONCE_MAX):
@@ -109,14 +111,14 @@ class Outage:
                     rejected.append(settlement)
                     alarm("journal_not_booked", hold=settlement.hold_id, outcome=repr(outcome))
             if rejected:
-                await self._set_aside(journal, rejected)
+                await self._aside(journal, lambda rejected=rejected: set_aside(journal, rejected))  # type: ignore[misc]
         if not await self._on_thread(journal.clear):
             alarm("journal_unavailable", problem=f"{journal.path.name} cannot be cleared")
         return len(found.settlements)
 
-    async def _set_aside(self, journal: Journal, rejected: list[Settlement]) -> None:
+    async def _aside(self, journal: Journal, work: Callable[[], None]) -> None:
         try:
-            await self._on_thread(lambda: set_aside(journal, rejected))
+            await self._on_thread(work)
         except OSError as problem:
             alarm("journal_unavailable", problem=f"what {journal.path.name} holds could not be booked, nor set aside: {problem}")
             raise LedgerUnavailable(problem=f"{journal.path.name} is not replayed yet") from problem
@@ -208,6 +210,9 @@ class Outage:
             outcomes = await self._book([one.command for one in group], [one.after for one in group if one.after is not None])
             if outcomes is None:
                 return None
+            await self._keep_rejected(
+                [one.command for one, outcome in zip(group, outcomes, strict=True) if not isinstance(outcome, Settled)]
+            )
             for one, outcome in zip(group, outcomes, strict=True):
                 self._left.popleft()
                 one.booked = True
@@ -215,6 +220,13 @@ class Outage:
             booked += len(group)
         await self._forget()
         return booked
+
+    async def _keep_rejected(self, commands: list[Settlement]) -> None:
+        """What the ledger would not book is kept for a person to look at, as far as there is a place for it."""
+        rejected, journal = [one for one in commands if isinstance(one, Capture)], self._journal
+        if rejected and journal is not None:
+            with contextlib.suppress(LedgerUnavailable):  # told already; the others must not wait for it
+                await self._aside(journal, lambda: set_aside(journal, rejected))
 
     async def _forget(self) -> None:
         """Clears the journal, unless something in it is still to be booked."""

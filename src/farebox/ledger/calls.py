@@ -216,11 +216,13 @@ def capture(state: State, command: Capture, now: int) -> Decision:
     hold = state.holds.get(command.hold_id)
     if hold is None or not _claimed(hold, command.claim):
         return Refused("unknown_hold", scope=command.hold_id), []
+    result = command.result
+    if command.claim is not None and command.claim.key and result.price > hold.amount:
+        return Refused("exceeds_hold", scope=hold.id, needed=result.price, available=hold.amount), []
     if hold.state == "expired":
         return revise(state, hold, command, now)
     if hold.state != "open":
         return settled_before(state, hold, command.result), []
-    result = command.result
     charge, deltas = settle(state, hold, result, command.gate, now)
     deltas.append(HoldClosed(hold.id, "captured", now))
     if hold.idempotency:

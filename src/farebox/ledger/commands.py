@@ -130,13 +130,13 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Whose a hold has to be for a command to touch it: of an owner, and (where it is given) of a key. Else there is no such hold."""
+    """Whose a hold has to be: of an owner (or one under it: `api`, `api:key`) and, if given, of a key, which then charges no more than it held."""
 
     owner: str
     key: str = ""
 
     def covers(self, hold: Hold) -> bool:
-        return hold.owner == self.owner and self.key in ("", hold.key)
+        return (hold.owner == self.owner or hold.owner.startswith(f"{self.owner}:")) and self.key in ("", hold.key)
 
 
 class Capture(msgspec.Struct, frozen=True):

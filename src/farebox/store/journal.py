@@ -212,11 +212,28 @@ def adopt(folder: Path, store: str, bytes_max: int, *, disk: Disk | None = None)
 def set_aside(journal: Journal, settlements: Iterable[Settlement]) -> None:
     """Keeps settlements that the ledger would not book, in a file beside the journal, for a person to look at. Raises OSError."""
     bodies = [body for settlement in settlements if (body := body_of(settlement)) is not None]
-    with journal.path.with_suffix(".rejected").open("ab") as file:
-        for body in bodies:
-            file.write(msgspec.json.encode(_decode(body)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    lines = b"".join(msgspec.json.encode(_decode(body)) + b"\n" for body in bodies)
+    _append(journal.path.with_suffix(".rejected"), lines)
+
+
+def keep_copy(journal: Journal) -> None:
+    """Keeps a damaged journal as it is, beside the one that is cleared, for a person to look at. Raises OSError."""
+    _append(journal.path.with_suffix(".damaged"), journal.path.read_bytes())
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Adds to a file that nobody else may read; durable when this returns."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _slot(path: Path) -> int:

@@ -53,6 +53,7 @@ class Events:
 
     async def record(self, caller: Admin, sent: Any) -> Answer:
         """Charges one event, or each of a list. Raises a Problem for a single one that is not charged."""
+        self._office.context.admit()
         alone = not isinstance(sent, list)
         events = [sent] if alone else sent
         if not 0 < len(events) <= limits.events_per_request_max:
@@ -87,15 +88,23 @@ class Events:
     async def _post(self, caller: Admin, event: Event) -> "asyncio.Future[Any] | Ended":
         """Hands an event to the ledger; or says at once why it is none."""
         try:
-            policy = await self._payers.named(caller, ("subject", event.subject))
-            command = await self._command(caller, event, policy)
+            command = await self._planned(caller, event)
         except Problem as problem:
             return Ended("invalid", problem=problem)
         except Refusal as refusal:
             return Ended("invalid", problem=Problem(refusal.reason, refusal.message))
         return self._batcher.post(command)
 
-    async def _command(self, caller: Admin, event: Event, policy: Policy) -> RecordEvent:
+    async def _planned(self, caller: Admin, event: Event) -> RecordEvent:
+        """What the ledger is asked; a refusal is only given on what it has now, whatever is remembered of the payer."""
+        name = ("subject", event.subject)
+        try:
+            return await self._command(event, await self._payers.named(caller, name))
+        except (Problem, Refusal):
+            self._payers.forget(name)
+            return await self._command(event, await self._payers.named(caller, name))
+
+    async def _command(self, event: Event, policy: Policy) -> RecordEvent:
         now = self._office.context.clock()
         at = now if event.time is None else event.time
         work = event.data
@@ -103,7 +112,7 @@ class Events:
         if work.meter is not None:
             rate = worth.rate_of(policy, work.meter, await self._holds.books(policy.book_version), at)
         check(policy, rate.meter)
-        name = f"event:{caller.scope or ''}\n{event.source}\n{event.id}"
+        name = f"event:\n{event.source}\n{event.id}"
         stem = f"{min(at, now) // US_PER_MS:012x}{blake2b(name.encode(), digest_size=10).hexdigest()}"
         return RecordEvent(
             name,

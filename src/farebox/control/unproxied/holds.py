@@ -19,7 +19,7 @@ from farebox.control.unproxied.asked import CaptureIn, ExtendIn, HoldIn
 from farebox.control.unproxied.payers import Caller, Payers, check
 from farebox.control.unproxied.refusals import problem_of
 from farebox.control.wire import moment
-from farebox.errors import Busy, LedgerUnavailable
+from farebox.errors import Busy, LedgerUnavailable, Refusal
 from farebox.ids import new_id
 from farebox.ledger.commands import (
     Authorize,
@@ -43,6 +43,8 @@ from farebox.pricing.markup import AT_COST
 from farebox.store.reading import Books
 
 OWNER = "api"
+KEYS_OWN = f"{OWNER}:key"
+"""Of holds that a gateway key made for itself: it may end these, and none that its operator made for it."""
 ROUTE = "/api/v1/holds"
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -55,7 +57,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     @property
     def claim(self) -> Claim:
-        return Claim(OWNER, self.caller.key.id if isinstance(self.caller, Own) else "")
+        return Claim(KEYS_OWN, self.caller.key.id) if isinstance(self.caller, Own) else Claim(OWNER)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -88,11 +90,19 @@ class Holds:
 
     async def open(self, asked: Asked, body: HoldIn) -> Answer:
         """Sets money aside. Raises a Problem, having changed nothing."""
-        request = new_id("req")
+        self._office.context.admit()
+        request, refreshed = new_id("req"), set[object]()
         for _ in range(limits.requotes_max):
             name, policy = await self._payers.of(asked.caller, body.key, body.account)
-            rate = await self._rate(policy, body.meter)
-            check(policy, rate.meter)
+            try:
+                rate = await self._rate(policy, body.meter)
+                check(policy, rate.meter)
+            except (Problem, Refusal):
+                if name in refreshed:
+                    raise
+                refreshed.add(name)
+                self._payers.forget(name)  # a refusal is only given on what the ledger has now
+                continue
             outcome = await self._ask(_authorize(asked, body, request, policy, rate))
             if isinstance(outcome, Authorized):
                 self._remember(outcome.hold, policy, rate)
@@ -148,6 +158,7 @@ class Holds:
 
     async def extend(self, asked: Asked, hold_id: str, body: ExtendIn) -> Answer:
         """Grows an open hold under the limits of now. Raises a Problem, having changed nothing."""
+        self._office.context.admit()
         held = await self._find(asked, hold_id)
         more = worth.exactly(body.amount_usd or 0) if body.quantity is None else _metered(held.rate).hold(body.quantity)
         lasts = None if body.lifetime_s is None else body.lifetime_s * US_PER_S
@@ -218,7 +229,7 @@ class Holds:
 
     async def _read(self, hold_id: str) -> _Held | None:
         found = await self._office.read(lambda reports: reports.hold(hold_id))
-        if found is None or found.owner != OWNER:
+        if found is None or found.owner not in (OWNER, KEYS_OWN):
             return None
         key = await self._office.read(lambda reports: reports.key(found.key))
         if key is None:
@@ -243,7 +254,7 @@ def _authorize(asked: Asked, body: HoldIn, request: str, policy: Policy, rate: w
         worth.PROVIDER,
         rate.meter,
         ROUTE,
-        OWNER,
+        KEYS_OWN if isinstance(asked.caller, Own) else OWNER,
         body.lifetime_s * US_PER_S,
         run=body.run or "",
         user=body.user or "",

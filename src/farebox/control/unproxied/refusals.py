@@ -28,6 +28,9 @@ def problem_of(refused: Refused, caller: Caller, now: int) -> Problem:
         return Problem(refused.reason, _stopped(refused), status=_STATES[refused.reason], **facts)
     if refused.reason in _EVENTS:
         return Problem(refused.reason, _then(refused))
+    if refused.reason == "exceeds_hold":
+        words = f"${format_usd(refused.needed)} is more than the ${format_usd(refused.available)} that is held: extend the hold first."
+        return Problem("exceeds_hold", words, needed_usd=format_usd(refused.needed), available_usd=format_usd(refused.available))
     if refused.reason == "hold_closed":
         return Problem("hold_closed", f"The hold {refused.scope} is {refused.detail}.", state=refused.detail)
     return Problem("not_found", f"There is no hold {refused.scope!r}.")

@@ -2,11 +2,12 @@
 
 import msgspec
 
+from farebox import limits
 from farebox.control.problems import Problem
 from farebox.ledger.commands import Affine, Bound, Result
 from farebox.ledger.model import Hold
 from farebox.ledger.plan import Policy
-from farebox.money import PICO_PER_NANO, nano_half_even, nano_up
+from farebox.money import NANO_PER_USD, PICO_PER_NANO, nano_half_even, nano_up
 from farebox.pricing.book import PriceBook
 from farebox.pricing.markup import AT_COST, Markup, charge_nano, hold_nano
 from farebox.settings import OWN_PROVIDER
@@ -31,7 +32,7 @@ class Rate(msgspec.Struct, frozen=True):
         """The most that a quantity may come to, rounded up."""
         cost = self.listed_pico * millionths
         price = hold_nano(cost, self.markup) if self.own_pico is None else nano_up(self.own_pico * millionths)
-        return exactly(price, nano_up(cost))
+        return exactly(_payable(price), _payable(nano_up(cost)))
 
     def result(self, millionths: int) -> Result:
         """What a quantity came to."""
@@ -39,10 +40,17 @@ class Rate(msgspec.Struct, frozen=True):
         price = charge_nano(cost, self.markup) if self.own_pico is None else nano_half_even(self.own_pico * millionths)
         each = self.listed_pico if self.own_pico is None else self.own_pico
         line = (MILLIONTHS, millionths, each, each * millionths)
-        return _result(price, nano_half_even(cost), {MILLIONTHS: millionths}, line)
+        return _result(_payable(price), _payable(nano_half_even(cost)), {MILLIONTHS: millionths}, line)
 
 
 ANY_AMOUNT = Rate()
+
+
+def _payable(nano: int) -> int:
+    """An amount that one piece of work may come to. Raises a Problem."""
+    if nano > limits.unproxied_usd_max * NANO_PER_USD:
+        raise Problem("invalid_request", f"One piece of work costs at most ${limits.unproxied_usd_max:,}: this quantity costs more.")
+    return nano
 
 
 def exactly(price: int, cost: int = 0) -> Bound:
