@@ -83,12 +83,15 @@ async def in_flight(house: House, secret: str, count: int = 4) -> AsyncIterator[
         wire.leave()
 
 
-async def test_on_a_full_disk_streams_end_and_are_booked_before_anything_new(house: House, disk: FailingDisk) -> None:
-    """Every end is the provider's own; no new call is taken until all is booked, exactly, in the order in which it was kept."""
+@pytest.mark.parametrize("problem", [apsw.FullError, apsw.ReadOnlyError, apsw.IOError])
+async def test_on_a_full_disk_streams_end_and_are_booked_before_anything_new(
+    house: House, disk: FailingDisk, problem: type[apsw.Error]
+) -> None:
+    """Or on one that became read-only, or fails. Every end is the provider's own; no new call is taken until all is booked, exactly, in the order in which it was kept."""
     secret = await house.customer("50.00", None)
     asked = spied(house)
     async with in_flight(house, secret) as wires:
-        disk.fail(apsw.FullError, after=0)
+        disk.fail(problem, after=0)
         for wire, end in wires:
             await wire.until(end)
     running = house.running
