@@ -1,5 +1,6 @@
 """A back office for a test: the real control API over a real store, spoken to as HTTP. Its end closes the store and verifies the books."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,10 +34,12 @@ USAGE = '{"units":{"in_text_uncached":100,"out_text":20},"prompt_total":100,"con
 class Back:
     """The API and the ledger behind it."""
 
-    def __init__(self, control: Control, context: Context, secret: str) -> None:
+    def __init__(self, control: Control, context: Context, secret: str, away: asyncio.Event) -> None:
         self.control = control
         self.context = context
         self.secret = secret
+        self.away = away
+        """Set: the gateway beside it says that the ledger cannot be reached."""
         self.batcher: Batcher = context.batcher
         self.http = self.client(secret)
         self.reports = Reports(context.store, context.clock)
@@ -161,6 +164,7 @@ async def open_back(
     batcher = open_ledger(settings, clock=clock)
     secret = await let_somebody_administer(settings, batcher, clock)
     catalogue = catalogue_of(settings)
+    away = asyncio.Event()
     context = Context(
         settings=settings,
         store=settings.store_path,
@@ -170,9 +174,10 @@ async def open_back(
         clock=clock,
         figures=dict,
         ready=str,
+        away=away.is_set,
     )
     control = create(context)
-    back = Back(control, context, secret or admin_key or (await make_admin_key(batcher, "test", None))[1])
+    back = Back(control, context, secret or admin_key or (await make_admin_key(batcher, "test", None))[1], away)
     logs.configure(settings.log)
     try:
         yield back

@@ -168,6 +168,25 @@ async def test_an_operator_ends_what_a_gateway_key_held_for_itself(back: Back) -
     assert (await back.post(f"/holds/{held['id']}/release"))["outcome"] == "released"
 
 
+async def test_nothing_new_is_held_or_charged_while_the_ledger_is_away(back: Back) -> None:
+    """Nor while what happened meanwhile is not booked; a hold that is there can be ended."""
+    account = await back.account("10.00")
+    held = await back.post("/holds", {"account": account, "amount_usd": "1.00"})
+    event = {"specversion": "1.0", "id": "1", "source": "farm", "type": "done", "subject": account, "data": {"amount_usd": "1"}}
+    back.away.set()
+    new = (
+        ("/holds", {"account": account, "amount_usd": "1.00"}),
+        (f"/holds/{held['id']}/extend", {"amount_usd": "1.00"}),
+        ("/events", event),
+    )
+    for path, body in new:
+        assert (await back.post(path, body, status=503))["code"] == "ledger_unavailable"
+    assert (await back.post(f"/holds/{held['id']}/capture", {"amount_usd": "0.50"}))["paid_usd"] == "0.50"
+    back.away.clear()
+    assert (await back.post("/events", event))["data"][0]["status"] == "charged"
+    assert await balance(back, account) == ("1.50", "0.00", "8.50")
+
+
 async def test_a_meter_that_is_priced_later_counts_for_a_payer_who_is_known(back: Back) -> None:
     """A refusal is only given on what the ledger has now."""
     account = await back.account("10.00")

@@ -317,6 +317,10 @@ async def test_a_torn_record_is_told_and_what_lies_before_it_is_booked(ruins: Pa
         end = len(file.read().rstrip(b"\0"))
         file.seek(end - 40)
         file.write(b"torn")
+    damaged = journal_in(ruins).read_bytes()
     async with open_house(ruins) as house:
         assert prices(house) == [("answered", "exact", False)] + [("orphaned", "unknown", False)] * 2
+    kept = journal_in(ruins).with_suffix(".damaged")
+    assert kept.read_bytes() == damaged, "as it was, for a person to look at"
+    assert kept.stat().st_mode & 0o777 == 0o600
     assert alarmed("journal_damaged") == before + 1

@@ -1,10 +1,12 @@
 """Figures of several processes are shown as one: counters add up and never go back, gauges are those of the living."""
 
+import errno
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from farebox import metrics
+from farebox import figures, metrics
 from farebox.figures import Shared, retire
 
 
@@ -90,3 +92,15 @@ def test_a_folder_that_is_gone_ends_nothing(tmp_path: Path) -> None:
     gone.rmdir()
     telling.leave()
     assert not gone.exists()
+
+
+def test_a_process_without_room_for_its_figures_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows its own; and whoever ends the figures of one that died is not ended by it."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    share(tmp_path, "0").leave()
+    monkeypatch.setattr(figures, "_write", full)
+    assert shown(share(tmp_path, "1").exposition())
+    retire(tmp_path, "0")

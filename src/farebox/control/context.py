@@ -17,7 +17,8 @@ from farebox.store.database import Place
 
 class Context(msgspec.Struct, frozen=True):
     """Handed to `control.app.create`. `figures` refreshes the gauges before they are shown; `ready` says why the gateway is not, or "";
-    `exposition` is what `/metrics` shows; `unheard` is told of a hold that may have been made though nobody heard so, and gives it back; `away` says whether the ledger is.
+    `exposition` is what `/metrics` shows; `unheard` is told of a hold that may have been made though nobody heard so, and gives it back;
+    `away` says whether the ledger is.
     """
 
     settings: Settings

@@ -67,7 +67,7 @@ class Database(Protocol):
         """Rows of a statement that was put together from named ones."""
         ...
 
-    def snapshot(self, seconds_max: float | None = None) -> AbstractContextManager[None]:
+    def snapshot(self, seconds_max: int | None = None) -> AbstractContextManager[None]:
         """All that is read within is of one commit. Raises TookTooLongError after so many seconds."""
         ...
 

@@ -1,6 +1,7 @@
 """What a batch locks on a database with other writers: wallets, then counters of rolling windows, then windows, each in one order (ledger.md §5).
 
-Pure: from commands and the holds they settle to names. Everything else that a batch writes hangs off a wallet, and is safe under its lock.
+From commands, and the holds they settle, to names; only `wallets_read` asks the database, for commands that do not say which wallet they are
+about. Takes no lock itself. Everything else that a batch writes hangs off a wallet, and is safe under its lock.
 """
 
 from collections.abc import Iterable

@@ -142,9 +142,9 @@ class PostgresDatabase:
         self._run(self.connected().execute(sql))
 
     @contextmanager
-    def snapshot(self, seconds_max: float | None = None) -> Iterator[None]:
+    def snapshot(self, seconds_max: int | None = None) -> Iterator[None]:
         """All that is read within is of one commit, and takes no longer than it may."""
-        limit = f"; SET LOCAL statement_timeout = {int(seconds_max * 1000)}" if seconds_max is not None else ""
+        limit = f"; SET LOCAL statement_timeout = {seconds_max * 1000}" if seconds_max is not None else ""
         self.script(_SNAPSHOT + limit)
         try:
             yield
@@ -215,7 +215,7 @@ class PostgresReads(PostgresDatabase):
         return self._said(lambda: super(PostgresReads, self).select(sql, values))
 
     @contextmanager
-    def snapshot(self, seconds_max: float | None = None) -> Iterator[None]:
+    def snapshot(self, seconds_max: int | None = None) -> Iterator[None]:
         """All that is read within is of one commit. Raises LedgerUnavailable."""
         with contextlib.ExitStack() as entered:
             self._said(lambda: entered.enter_context(super(PostgresReads, self).snapshot(seconds_max)))

@@ -56,7 +56,7 @@ class SqliteDatabase:
         return self._execute(sql, values).fetchall()
 
     @contextmanager
-    def snapshot(self, seconds_max: float | None = None) -> Iterator[None]:
+    def snapshot(self, seconds_max: int | None = None) -> Iterator[None]:
         """All that is read within is of one commit, and takes no longer than it may."""
         if seconds_max is not None:
             give_up = time.monotonic() + seconds_max
@@ -96,7 +96,7 @@ class SqliteReads(SqliteDatabase):
             raise LedgerUnavailable(problem=str(problem)) from problem
 
     @contextmanager
-    def snapshot(self, seconds_max: float | None = None) -> Iterator[None]:
+    def snapshot(self, seconds_max: int | None = None) -> Iterator[None]:
         """All that is read within is of one commit, and takes no longer than it may. Raises TookTooLongError."""
         try:
             with super().snapshot(seconds_max):
