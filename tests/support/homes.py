@@ -1,7 +1,7 @@
 """Where a store of a test lives: a SQLite file, or a PostgreSQL database whose time the test sets. The same words for both.
 
-PostgreSQL's time is `clock_timestamp()`: a function of that name in a schema that stands first in the database's search path is found before
-the server's own, so that nothing in the store knows of it. Such databases are emptied and used again.
+PostgreSQL's time is `clock_timestamp()`: a function of that name, in a schema that comes before the server's in the database's search path, is
+found first, so that nothing in the store knows of it. Such databases are emptied and used again.
 """
 
 import re
@@ -34,7 +34,7 @@ INSERT INTO dated.moment VALUES (NULL, 0);
 CREATE FUNCTION dated.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
   SELECT coalesce(timestamptz 'epoch' + fixed * interval '1 microsecond', pg_catalog.clock_timestamp()) + ahead * interval '1 microsecond'
   FROM dated.moment $$;
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = dated, pg_catalog, public', current_database()); END $$"""
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, dated, pg_catalog', current_database()); END $$"""
 _UNDATED = "UPDATE dated.moment SET fixed = NULL, ahead = 0"
 _spare: list[str] = []
 
