@@ -98,6 +98,15 @@ class Demand(msgspec.Struct, frozen=True):
     """The most of each per-use unit (web searches, requests, characters)."""
     conditions: tuple[Conditions, ...] = (PLAIN,)
     """Every set of conditions the provider may bill under; the dearest is held."""
+    others: tuple["Other", ...] = ()
+    """What the same call may make the provider bill at other models (an image tool, an adviser, a fallback)."""
+
+
+class Other(msgspec.Struct, frozen=True):
+    """A part of a call at a model of its own. Its demand names its output cap: nobody lowers it."""
+
+    model: str
+    demand: Demand
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -114,6 +123,8 @@ class Usage(msgspec.Struct, frozen=True):
     """The provider's own usage object, byte for byte, for whoever disputes a charge."""
     flags: tuple[str, ...] = ()
     """What was odd about it, by name: `inconsistent_usage`, `unknown_unit`, … Each raises an alarm."""
+    others: tuple["Usage", ...] = ()
+    """What was billed beside it, each at its own `model_served`."""
 
 
 EXPLICIT_ZERO = Usage(units={}, prompt_total=0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from farebox.dialects import Anthropic
 from farebox.dialects.base import Ask, Report
+from farebox.dialects.routes import match
 from farebox.usage import (
     EXPLICIT_ZERO,
     IN_CACHE_READ,
@@ -21,6 +22,8 @@ from farebox.usage import (
     Conditions,
 )
 
+MESSAGES = match("POST", "/anthropic/v1/messages", [])
+COUNT_TOKENS = match("POST", "/anthropic/v1/messages/count_tokens", [])
 ANTHROPIC = Anthropic()
 FULL = {
     "input_tokens": 100,
@@ -40,7 +43,7 @@ def asked(ttl: str | None = None, **members: Any) -> Ask:
     """A request."""
     cache = {"cache_control": {"type": "ephemeral", "ttl": ttl}} if ttl else {}
     body = {"model": "claude-opus-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "x"}], **cache, **members}
-    return ANTHROPIC.ask("messages", json.dumps(body).encode(), {})
+    return ANTHROPIC.ask(MESSAGES, json.dumps(body).encode(), {})
 
 
 ASK = asked("1h")
@@ -54,7 +57,7 @@ def answer(usage: Any, stop_reason: str = "end_turn", **members: Any) -> bytes:
 
 def report(usage: Any, stop_reason: str = "end_turn", ask: Ask = ASK, **members: Any) -> Report:
     """What the dialect reads from it."""
-    return ANTHROPIC.read_answer(ask, answer(usage, stop_reason, **members))
+    return ANTHROPIC.read_answer(ask, answer(usage, stop_reason, **members), {})
 
 
 def event(kind: str, **members: Any) -> bytes:
@@ -99,7 +102,7 @@ STREAM = START + BODY + end(DELTA_USAGE) + STOP
 
 def run(ask: Ask, *pieces: bytes) -> tuple[bytes, bytes, Report]:
     """What is relayed, what is held back, what is known."""
-    meter = ANTHROPIC.stream(ask)
+    meter = ANTHROPIC.stream(ask, {})
     relayed = b"".join([meter.feed(piece) for piece in pieces]) + meter.close()
     return relayed, meter.held_back, meter.report()
 
@@ -229,10 +232,10 @@ def test_every_kind_of_output_is_counted() -> None:
 
 def test_counting_tokens_is_an_explicit_zero() -> None:
     """Free."""
-    ask = ANTHROPIC.ask("count_tokens", json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode(), {})
-    read = ANTHROPIC.read_answer(ask, b'{"input_tokens":7}')
+    ask = ANTHROPIC.ask(COUNT_TOKENS, json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode(), {})
+    read = ANTHROPIC.read_answer(ask, b'{"input_tokens":7}', {})
     assert (read.usage, read.finished) == (EXPLICIT_ZERO, True)
-    assert not ANTHROPIC.read_answer(ask, b"{}").finished
+    assert not ANTHROPIC.read_answer(ask, b"{}", {}).finished
 
 
 @given(st.binary(max_size=60) | st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)).map(
@@ -240,7 +243,7 @@ def test_counting_tokens_is_an_explicit_zero() -> None:
 ))  # fmt: skip
 def test_garbage_is_never_an_exception(body: bytes) -> None:
     """Whatever a provider answers."""
-    assert ANTHROPIC.read_answer(ASK, body).delivered_bytes >= 0
+    assert ANTHROPIC.read_answer(ASK, body, {}).delivered_bytes >= 0
 
 
 def test_a_stream_is_relayed_whole_and_its_end_waits() -> None:

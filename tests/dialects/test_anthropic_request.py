@@ -8,9 +8,12 @@ import pytest
 from farebox.dialects import Anthropic
 from farebox.dialects.anthropic.request import Defaults
 from farebox.dialects.base import Ask
+from farebox.dialects.routes import match
 from farebox.errors import AmbiguousBody, CostUnbounded, InvalidRequest
 from farebox.usage import IN_CACHE_READ, IN_CACHE_WRITE_1H, IN_CACHE_WRITE_5M, IN_TEXT, PLAIN, Conditions
 
+MESSAGES = match("POST", "/anthropic/v1/messages", [])
+COUNT_TOKENS = match("POST", "/anthropic/v1/messages/count_tokens", [])
 ANTHROPIC = Anthropic()
 PINNED = Anthropic(Defaults(tiers_of_auto=("default",), geos_of_default=("global",)))
 HELLO = [{"role": "user", "content": "hello"}]
@@ -25,7 +28,7 @@ def encoded(**members: Any) -> bytes:
 
 def ask(headers: dict[bytes, bytes] | None = None, /, **members: Any) -> Ask:
     """What the dialect reads from it."""
-    return ANTHROPIC.ask("messages", encoded(**members), headers or {})
+    return ANTHROPIC.ask(MESSAGES, encoded(**members), headers or {})
 
 
 def block(**members: Any) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def block(**members: Any) -> dict[str, Any]:
 def test_a_plain_request_is_bounded_by_its_bytes() -> None:
     """Bytes, 16 a message, 64 a tool, 2048 for the rest."""
     body = encoded(tools=[{"name": "f", "input_schema": {"type": "object"}}, {"type": "custom", "name": "g", "input_schema": {}}])
-    read = ANTHROPIC.ask("messages", body, {})
+    read = ANTHROPIC.ask(MESSAGES, body, {})
     assert (read.dialect, read.route, read.model, read.stream) == ("anthropic", "messages", "claude-opus-5-5", False)
     assert read.demand.input_tokens_max == len(body) + 16 + 2 * 64 + 2048
     assert read.demand.input_units == (IN_TEXT, IN_CACHE_READ)
@@ -144,7 +147,7 @@ def test_what_has_no_bound_is_refused_by_name(members: dict[str, Any], field: st
 )
 def test_headers_that_decide_who_pays_are_refused(headers: dict[bytes, bytes]) -> None:
     """On every route that has a body."""
-    for route in ("messages", "count_tokens"):
+    for route in (MESSAGES, COUNT_TOKENS):
         with pytest.raises(CostUnbounded):
             ANTHROPIC.ask(route, encoded(), headers)
 
@@ -214,7 +217,7 @@ def test_output_is_taken_as_hidden_unless_that_is_impossible(members: dict[str, 
 )
 def test_conditions_are_what_the_request_says(members: dict[str, Any], conditions: set[Conditions]) -> None:
     """With a workspace that is pinned to the plain ones."""
-    assert set(PINNED.ask("messages", encoded(**members), {}).demand.conditions) == conditions
+    assert set(PINNED.ask(MESSAGES, encoded(**members), {}).demand.conditions) == conditions
 
 
 def test_without_a_pinned_workspace_every_tier_and_region_is_demanded() -> None:
@@ -246,15 +249,15 @@ def test_max_tokens_is_required_for_messages_only() -> None:
     """Counting takes none."""
     body = json.dumps({"model": "m", "messages": HELLO}).encode()
     with pytest.raises(InvalidRequest):
-        ANTHROPIC.ask("messages", body, {})
-    assert ANTHROPIC.ask("count_tokens", body, {}).demand.output_tokens_named == 0
+        ANTHROPIC.ask(MESSAGES, body, {})
+    assert ANTHROPIC.ask(COUNT_TOKENS, body, {}).demand.output_tokens_named == 0
 
 
 def test_counting_is_free_so_media_and_server_tools_pass() -> None:
     """What is fetched, kept elsewhere, or paid by others does not."""
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "x"}}
     body = encoded(messages=[{"role": "user", "content": [image]}], tools=[{"type": "web_search_20250305", "name": "web_search"}])
-    read = ANTHROPIC.ask("count_tokens", body, {})
+    read = ANTHROPIC.ask(COUNT_TOKENS, body, {})
     assert (read.route, read.stream, read.tools) == ("count_tokens", False, 1)
     for members in (
         {"mcp_servers": [{"url": "x"}]},
@@ -263,13 +266,13 @@ def test_counting_is_free_so_media_and_server_tools_pass() -> None:
         block(type="image", source={"type": "url", "url": "https://x"}),
     ):
         with pytest.raises(CostUnbounded):
-            ANTHROPIC.ask("count_tokens", encoded(**members), {})
+            ANTHROPIC.ask(COUNT_TOKENS, encoded(**members), {})
 
 
 def test_a_rewrite_touches_no_other_byte() -> None:
     """The same object when nothing changes."""
     body = b'{\n "max_tokens" : 4000 ,"model":"claude","messages":[{"role":"user","content":"\\"max_tokens\\": 1"}]}'
-    read = ANTHROPIC.ask("messages", body, {})
+    read = ANTHROPIC.ask(MESSAGES, body, {})
     assert ANTHROPIC.rewrite(read, body, model=None, output_cap=None) is body
     assert ANTHROPIC.rewrite(read, body, model="claude", output_cap=4000) is body
     changed = ANTHROPIC.rewrite(read, body, model="claude-opus-5-5", output_cap=256)

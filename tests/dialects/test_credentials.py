@@ -3,8 +3,8 @@
 import pytest
 
 from farebox import limits
+from farebox.dialects.base import Headers, Route
 from farebox.dialects.credentials import find_key
-from farebox.dialects.routes import Headers, Route
 from farebox.errors import InvalidKey
 
 OPENAI = Route("openai", "chat_completions", "POST")

@@ -7,6 +7,7 @@ import pytest
 
 from farebox.dialects import OpenAI
 from farebox.dialects.base import Ask
+from farebox.dialects.routes import match
 from farebox.errors import AmbiguousBody, CostUnbounded, InvalidRequest
 from farebox.usage import (
     IN_CACHE_READ,
@@ -18,6 +19,7 @@ from farebox.usage import (
     Conditions,
 )
 
+CHAT = match("POST", "/openai/v1/chat/completions", [])
 HELLO = [{"role": "user", "content": "hello"}]
 OPENAI = OpenAI()
 PRIORITY = Conditions(service_tier="priority")
@@ -33,14 +35,14 @@ def encoded(**members: Any) -> bytes:
 
 def ask(**members: Any) -> Ask:
     """What the dialect reads from it."""
-    return OPENAI.ask("chat_completions", encoded(**members), {})
+    return OPENAI.ask(CHAT, encoded(**members), {})
 
 
 def test_a_plain_request_is_bounded_by_its_bytes() -> None:
     """Bytes, 16 a message, 64 a tool, 1024 for the rest."""
     tools = [{"type": "function", "function": {"name": "f"}}, {"type": "custom", "custom": {"name": "g"}}]
     body = encoded(tools=tools)
-    read = OPENAI.ask("chat_completions", body, {})
+    read = OPENAI.ask(CHAT, body, {})
     assert (read.dialect, read.route, read.model, read.stream) == ("openai", "chat_completions", "gpt-6-sol", False)
     assert (read.messages, read.tools) == (1, 2)
     assert read.demand.input_tokens_max == len(body) + 16 + 2 * 64 + 1024
@@ -209,7 +211,7 @@ def test_every_tier_that_may_be_billed_is_demanded(tier: str | None, conditions:
 def test_an_operator_may_say_what_auto_means() -> None:
     """With the provider's project pinned to default, holds need not cover priority."""
     pinned = OpenAI(tiers_of_auto=("default",))
-    assert pinned.ask("chat_completions", encoded(), {}).demand.conditions == (PLAIN,)
+    assert pinned.ask(CHAT, encoded(), {}).demand.conditions == (PLAIN,)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +269,7 @@ def test_usage_is_hidden_from_streams_that_did_not_ask(members: dict[str, Any], 
 def test_nothing_to_change_gives_the_same_object() -> None:
     """A body that needs no change is not copied."""
     body = encoded(max_tokens=9)
-    read = OPENAI.ask("chat_completions", body, {})
+    read = OPENAI.ask(CHAT, body, {})
     assert OPENAI.rewrite(read, body, model=None, output_cap=None) is body
     assert OPENAI.rewrite(read, body, model="gpt-6-sol", output_cap=9) is body
 
@@ -286,7 +288,7 @@ def test_nothing_to_change_gives_the_same_object() -> None:
 def test_usage_is_asked_for_on_streams(members: dict[str, Any], expected: dict[str, bool]) -> None:
     """Whatever stood there; other options stay."""
     body = encoded(stream=True, **members)
-    read = OPENAI.ask("chat_completions", body, {})
+    read = OPENAI.ask(CHAT, body, {})
     sent = json.loads(OPENAI.rewrite(read, body, model=None, output_cap=None))
     assert sent == {**json.loads(body), "stream_options": expected}
 
@@ -304,7 +306,7 @@ def test_usage_is_asked_for_on_streams(members: dict[str, Any], expected: dict[s
 def test_the_cap_is_set_in_the_field_the_caller_used(members: dict[str, Any], cap: int, expected: dict[str, Any]) -> None:
     """Never both, never twice."""
     body = encoded(**members)
-    read = OPENAI.ask("chat_completions", body, {})
+    read = OPENAI.ask(CHAT, body, {})
     sent = json.loads(OPENAI.rewrite(read, body, model="gpt-6-luna", output_cap=cap))
     assert sent == {"model": "gpt-6-luna", "messages": HELLO, **expected}
 
@@ -313,14 +315,14 @@ def test_older_hosts_get_the_field_they_know() -> None:
     """An instance of the dialect says which."""
     older = OpenAI(cap_field="max_tokens")
     body = encoded()
-    read = older.ask("chat_completions", body, {})
+    read = older.ask(CHAT, body, {})
     assert json.loads(older.rewrite(read, body, model=None, output_cap=5))["max_tokens"] == 5
 
 
 def test_a_rewrite_touches_no_other_byte() -> None:
     """White space, escapes, order and number spellings stay as the client wrote them."""
     body = b'{ "messages" : [{"role":"user","content":"caf\\u00e9 \xc3\xa9 \\"model\\": 1"}],\r\n "temperature":1.0e0, "model"\t:"fast" }'
-    read = OPENAI.ask("chat_completions", body, {})
+    read = OPENAI.ask(CHAT, body, {})
     assert OPENAI.rewrite(read, body, model="gpt-6-sol", output_cap=None) == body.replace(b'"fast"', b'"gpt-6-sol"')
     inserted = OPENAI.rewrite(read, body, model=None, output_cap=5)
     assert inserted == b'{"max_completion_tokens":5,' + body[1:]

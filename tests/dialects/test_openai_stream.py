@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from farebox import limits
 from farebox.dialects import OpenAI
 from farebox.dialects.base import Ask, Report
+from farebox.dialects.routes import match
 from farebox.usage import IN_TEXT, OUT_TEXT
 
+CHAT = match("POST", "/openai/v1/chat/completions", [])
 OPENAI = OpenAI()
 USAGE = {
     "prompt_tokens": 9,
@@ -33,7 +35,7 @@ def asked(*, include_usage: bool = False, n: int = 1) -> Ask:
         "n": n,
         "stream_options": {"include_usage": include_usage},
     }
-    return OPENAI.ask("chat_completions", json.dumps(members).encode(), {})
+    return OPENAI.ask(CHAT, json.dumps(members).encode(), {})
 
 
 def chunk(*choices: tuple[int, dict[str, Any], str | None], **members: Any) -> bytes:
@@ -54,7 +56,7 @@ UNASKED = STREAM.replace(b',"usage":null', b"").replace(LAST, b"")
 
 def run(ask: Ask, *pieces: bytes) -> tuple[bytes, bytes, Report]:
     """What is relayed, what is held back, what is known."""
-    meter = OPENAI.stream(ask)
+    meter = OPENAI.stream(ask, {})
     relayed = b"".join([meter.feed(piece) for piece in pieces]) + meter.close()
     return relayed, meter.held_back, meter.report()
 
@@ -203,7 +205,7 @@ def test_an_end_without_its_blank_line_is_an_end(end: bytes) -> None:
 
 def test_a_complete_answer_without_done_is_finished_when_the_stream_ends() -> None:
     """Some hosts never send it; until the end it may still come."""
-    meter = OPENAI.stream(asked())
+    meter = OPENAI.stream(asked(), {})
     meter.feed(START + FINISH + LAST)
     assert not meter.finished
     meter.close()

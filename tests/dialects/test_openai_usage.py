@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from farebox.dialects import OpenAI
 from farebox.dialects.base import Report
+from farebox.dialects.routes import match
 from farebox.usage import IN_AUDIO, IN_CACHE_READ, IN_CACHE_WRITE_30M, IN_IMAGE, IN_TEXT, OUT_AUDIO, OUT_TEXT
 
+CHAT = match("POST", "/openai/v1/chat/completions", [])
 OPENAI = OpenAI()
 REQUEST: dict[str, Any] = {"model": "gpt-6-sol", "messages": [{"role": "user", "content": "x"}]}
-ASK = OPENAI.ask("chat_completions", json.dumps(REQUEST).encode(), {})
+ASK = OPENAI.ask(CHAT, json.dumps(REQUEST).encode(), {})
 FULL = {
     "prompt_tokens": 1000,
     "completion_tokens": 100,
@@ -37,7 +39,7 @@ def answer(usage: Any, **members: Any) -> bytes:
 
 def report(usage: Any, **members: Any) -> Report:
     """What the dialect reads from it."""
-    return OPENAI.read_answer(ASK, answer(usage, **members))
+    return OPENAI.read_answer(ASK, answer(usage, **members), {})
 
 
 def test_cached_and_written_tokens_are_part_of_the_prompt() -> None:
@@ -163,8 +165,8 @@ def test_hosts_that_deviate_are_charged_the_larger_reading(usage: Any, units: di
 )
 def test_the_tier_is_the_one_that_served(asked: str | None, served: str | None, tier: str) -> None:
     """The answer's tier wins over the asked one."""
-    ask = OPENAI.ask("chat_completions", json.dumps({**REQUEST, "service_tier": asked}).encode(), {})
-    read = OPENAI.read_answer(ask, answer(FULL, service_tier=served))
+    ask = OPENAI.ask(CHAT, json.dumps({**REQUEST, "service_tier": asked}).encode(), {})
+    read = OPENAI.read_answer(ask, answer(FULL, service_tier=served), {})
     assert read.usage is not None
     assert read.usage.conditions.service_tier == tier
 
@@ -215,25 +217,25 @@ def test_units_are_never_negative_and_never_below_the_totals(
 ))  # fmt: skip
 def test_garbage_is_never_an_exception(body: bytes) -> None:
     """Whatever a provider answers."""
-    read = OPENAI.read_answer(ASK, body)
+    read = OPENAI.read_answer(ASK, body, {})
     assert read.delivered_bytes >= 0
 
 
 def test_an_unreadable_answer_counts_all_its_bytes() -> None:
     """It was delivered, whatever it was."""
-    read = OPENAI.read_answer(ASK, b"<html>")
+    read = OPENAI.read_answer(ASK, b"<html>", {})
     assert (read.usage, read.finished, read.delivered_bytes, read.flags) == (None, False, 6, ("unreadable_answer",))
 
 
 def test_deep_answers_do_not_exhaust_the_stack() -> None:
     """A bomb in a field nobody reads."""
-    assert OPENAI.read_answer(ASK, b'{"x":' + b"[" * 100_000).usage is None
+    assert OPENAI.read_answer(ASK, b'{"x":' + b"[" * 100_000, {}).usage is None
 
 
 def test_a_lone_surrogate_in_the_text_does_not_hide_the_usage() -> None:
     """Models cut emoji in half."""
     body = answer(FULL).replace(b'"Hi"', b'"\\ud83d"')
-    assert OPENAI.read_answer(ASK, body).usage is not None
+    assert OPENAI.read_answer(ASK, body, {}).usage is not None
 
 
 def test_every_kind_of_output_is_counted() -> None:
@@ -246,11 +248,11 @@ def test_every_kind_of_output_is_counted() -> None:
         "reasoning_content": "hmm",
         "reasoning": "hmm",
     }
-    read = OPENAI.read_answer(ASK, json.dumps({"choices": [{"message": message}]}).encode())
+    read = OPENAI.read_answer(ASK, json.dumps({"choices": [{"message": message}]}).encode(), {})
     assert read.delivered_bytes == 4 + 2 + 3 + 4 + 3 + 3
 
 
 def test_an_error_with_status_200_is_an_upstream_error() -> None:
     """Some hosts do that."""
-    read = OPENAI.read_answer(ASK, b'{"error":{"message":"x"}}')
+    read = OPENAI.read_answer(ASK, b'{"error":{"message":"x"}}', {})
     assert (read.upstream_error, read.finished, read.usage) == (True, False, None)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from farebox.dialects.routes import Headers, match, spoken
+from farebox.dialects.base import Headers
+from farebox.dialects.routes import match, spoken
 from farebox.errors import MethodNotAllowed, RouteNotFound
 
 ANTHROPIC_VERSION: Headers = [(b"anthropic-version", b"2026-10-21")]

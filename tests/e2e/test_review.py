@@ -8,6 +8,7 @@ from pathlib import Path
 from farebox.clock import wall_clock
 from farebox.control.imports import below_cost
 from farebox.dialects import DIALECTS
+from farebox.dialects.routes import match
 from farebox.gateway.attempt import Caller
 from farebox.gateway.quote import Quoter
 from farebox.ledger.model import Account, Key
@@ -83,7 +84,7 @@ def test_a_free_model_still_counts_its_tokens() -> None:
     policy = Policy(Key("key_1", "acc_1", "acc_1", "hash", "label", 0), (account,), (), (), 1)
     body = json.dumps({"model": "gratis", "max_tokens": 32_000, "messages": [{"role": "user", "content": "hi"}]}).encode()
     quoter = Quoter(Catalogue([describe("openai", "sk")]), default_output=8192, least_output=256)
-    ask = DIALECTS["openai"].ask("chat_completions", body, {})
+    ask = DIALECTS["openai"].ask(match("POST", "/v1/chat/completions", []), body, {})
     plan = quoter.plan(policy, ask, Caller(), Books(1, book, {}), wall_clock())
     assert plan.bound.at(32_000).price == 0
     assert plan.bound.at(32_000).tokens > 32_000

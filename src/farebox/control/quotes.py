@@ -7,7 +7,8 @@ import msgspec
 
 from farebox.clock import to_rfc3339
 from farebox.dialects import DIALECTS
-from farebox.dialects.base import Ask
+from farebox.dialects.base import Ask, Route
+from farebox.dialects.routes import METERED
 from farebox.gateway.attempt import Plan
 from farebox.gateway.identify import refusal_of
 from farebox.ledger.model import Account, Key
@@ -17,8 +18,6 @@ from farebox.pricing.cards import Level, ModelPrice
 from farebox.store.reports import Reports
 from farebox.usage import PLAIN, REQUESTS, Conditions, Demand
 
-ROUTES = {"chat_completions": "openai", "messages": "anthropic"}
-"""The routes that can be quoted, and their dialects."""
 _MEASURES_OF_MONEY = ("price", "provider_cost")
 
 
@@ -30,10 +29,16 @@ class Item(msgspec.Struct, frozen=True):
     pico: int
 
 
-def ask_of(route: str, body: bytes, headers: Mapping[str, str]) -> Ask:
+def route_of(dialect: str | None, name: str | None) -> Route | None:
+    """The route that is meant by its name, its dialect, or both; of a dialect, the one it is mostly used for. None where there is none."""
+    found = [route for (spoken, called), route in METERED.items() if dialect in (None, spoken) and name in (None, called)]
+    return found[0] if found and (dialect or name) else None
+
+
+def ask_of(route: Route, body: bytes, headers: Mapping[str, str]) -> Ask:
     """A request as its dialect reads it. Raises a Refusal."""
     named = {name.lower().encode(): value.encode() for name, value in headers.items()}
-    return DIALECTS[ROUTES[route]].ask(route, body, named)
+    return DIALECTS[route.dialect].ask(route, body, named)
 
 
 def policy_of_account(reports: Reports, account: Account) -> Policy:

@@ -4,15 +4,36 @@ Owns the types. Does not own any API's particulars (one package per dialect), mo
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from farebox.errors import Refusal
 from farebox.usage import Demand, Usage
 
+Kind = Literal["metered", "free", "owned", "models", "model", "probe"]
+"""What becomes of a request: held, forwarded and charged; forwarded for nothing; forwarded for the account that made the object it is
+about; answered by the gateway itself (the listing of models, one model, a client's first probe)."""
+Headers = Sequence[tuple[bytes, bytes]]
+"""Header lines as they came; names in lower case."""
+
 Fault = Literal["account", "busy", "caller", "provider"]
 """Whose trouble an upstream error is: the operator's account with the provider, a passing overload, the caller's request, the provider."""
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """One place to go."""
+
+    dialect: str
+    name: str
+    method: str
+    upstream_path: str = ""
+    """The path behind the provider's base URL; empty where nothing is forwarded, or where the dialect makes it."""
+    kind: Kind = "metered"
+    argument: str = ""
+    """What the path names: a model, a voice, an object's id."""
+    query: bytes = b""
+    """The query, where the dialect reads something in it."""
 
 
 class Ask(msgspec.Struct):
@@ -35,6 +56,18 @@ class Ask(msgspec.Struct):
     """The member that carries the output cap: the one the caller used, else the one to insert."""
     names: frozenset[str] = frozenset()
     """Every top-level name of the body: decides between replacing and inserting without reading it again."""
+    binary: bool = False
+    """The answer is neither JSON nor events (audio): it is relayed in pieces, as a stream is."""
+    answer_type: str = ""
+    """The content type the client gets, where a meter turns one format into another; empty: the provider's own."""
+    background: bool = False
+    """The provider answers later, outside this call: the hold stays open until it has."""
+    stores: tuple[str, ...] = ()
+    """Kinds of objects that the provider keeps of this call, and that the answer names."""
+    uses: tuple[tuple[str, str], ...] = ()
+    """(kind, id) of objects kept by the provider that the request names: only its own account's may be."""
+    facts: Any = None
+    """What the endpoint that read the request wants to know again when it reads the answer. Nobody else looks at it."""
 
 
 class Report(msgspec.Struct):
@@ -52,6 +85,8 @@ class Report(msgspec.Struct):
     model_served: str = ""
     response_id: str = ""
     flags: tuple[str, ...] = ()
+    shown: bytes | None = None
+    """What the client gets instead of the provider's whole answer, where it asked for another format than can be metered."""
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
@@ -89,12 +124,10 @@ class StreamMeter(Protocol):
         ...
 
 
-class Dialect(Protocol):
-    """How one API speaks. Pure: bytes and values in, bytes and values out."""
+class Endpoint(Protocol):
+    """One route of a dialect that has several. Pure."""
 
-    name: str
-
-    def ask(self, route: str, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
+    def ask(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
         """Reads and bounds a request. Raises InvalidRequest, AmbiguousBody, CostUnbounded or TooLarge. Header names are lower-case."""
         ...
 
@@ -102,12 +135,29 @@ class Dialect(Protocol):
         """The body to send upstream: values replaced or inserted at their byte spans, nothing else; the same object when nothing changes."""
         ...
 
-    def read_answer(self, ask: Ask, body: bytes) -> Report:
+    def read_answer(self, ask: Ask, body: bytes, headers: Mapping[bytes, bytes]) -> Report:
         """Reads the whole body of a 200 that is not streamed. Never raises on what the provider sent."""
         ...
 
-    def stream(self, ask: Ask) -> StreamMeter:
-        """A meter for one streamed answer."""
+    def stream(self, ask: Ask, headers: Mapping[bytes, bytes]) -> StreamMeter:
+        """A meter for one streamed answer; `headers` are the provider's."""
+        ...
+
+
+class Dialect(Endpoint, Protocol):
+    """How one API speaks. Pure: bytes and values in, bytes and values out."""
+
+    name: str
+    forwards: tuple[bytes, ...]
+    """What the names of a client's headers begin with that go to the provider, beside the ones that always do."""
+    returns: frozenset[bytes]
+    """The names of a provider's headers that go to the client, beside the ones that always do."""
+
+    no_stream: tuple[bytes, ...]
+    """Content types that are no stream here: an error page, or a whole answer where a stream was asked for."""
+
+    def target(self, ask: Ask, route: Route, model: str, query: bytes) -> str:
+        """The path behind the provider's base URL, and of the query what may go along."""
         ...
 
     def hides_output(self, model: str) -> bool:
@@ -118,7 +168,7 @@ class Dialect(Protocol):
         """The JSON body of a refusal, in this API's words."""
         ...
 
-    def error_frame(self, refusal: Refusal, request_id: str) -> bytes:
+    def error_frame(self, refusal: Refusal, request_id: str, ask: Ask | None = None) -> bytes:
         """The event that ends a stream with an error after its head was sent."""
         ...
 

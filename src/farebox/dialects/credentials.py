@@ -6,7 +6,7 @@ Owns finding the key. Does not own whether it is valid. A message about a key ne
 from urllib.parse import parse_qsl
 
 from farebox import limits
-from farebox.dialects.routes import Headers, Route
+from farebox.dialects.base import Headers, Route
 from farebox.errors import InvalidKey
 
 _PLAIN = frozenset((b"x-api-key", b"x-goog-api-key", b"api-key", b"xi-api-key"))

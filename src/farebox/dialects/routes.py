@@ -1,101 +1,93 @@
 """Which API a request speaks, and which of its routes it means (providers.md §0.1).
 
-Owns the list of everything that is served on the data plane: a route that is not here does not exist. Paths are compared as they
-were sent: nothing is decoded or collapsed first, so nothing can be smuggled past.
+Owns the list of everything that is served on the data plane (each dialect's `paths.py` put together): a route that is not there does
+not exist. Paths are compared as they were sent: nothing is decoded or collapsed first, so nothing can be smuggled past.
 """
 
-import re
-from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
+from farebox.dialects.anthropic import paths as anthropic
+from farebox.dialects.base import Headers, Route
+from farebox.dialects.openai import paths as openai
+from farebox.dialects.patterns import model_id
 from farebox.errors import MethodNotAllowed, RouteNotFound
 
-Headers = Sequence[tuple[bytes, bytes]]
-"""Header lines as they came; names in lower case."""
+
+class Paths(Protocol):
+    """One dialect's routes."""
+
+    EXACT: dict[tuple[str, str], Route]
+    """By method and path."""
+
+    def find(self, method: str, path: str, query: bytes, headers: Headers) -> Route | None:
+        """A route whose path names something."""
+        ...
 
 
-class Route(msgspec.Struct, frozen=True):
-    """One place to go."""
-
-    dialect: str
-    name: str
-    """`chat_completions`, `messages`, `count_tokens`, `models`, `model`, `probe`."""
-    method: str
-    upstream_path: str = ""
-    """The path behind the provider's base URL; empty where nothing is forwarded."""
-    argument: str = ""
-    """The model's id on `model`."""
-
-
-_OPENAI = {
-    "/chat/completions": Route("openai", "chat_completions", "POST", "/chat/completions"),
-    "/models": Route("openai", "models", "GET"),
-}
-_ANTHROPIC = {
-    "/v1/messages": Route("anthropic", "messages", "POST", "/v1/messages"),
-    "/v1/messages/count_tokens": Route("anthropic", "count_tokens", "POST", "/v1/messages/count_tokens"),
-    "/v1/models": Route("anthropic", "models", "GET"),
-}
-_PROBE = Route("anthropic", "probe", "HEAD")
-_BARE_MODELS = {"openai": _OPENAI["/models"], "anthropic": _ANTHROPIC["/v1/models"]}
-_EXACT = {
-    **{"/openai/v1" + path: route for path, route in _OPENAI.items()},
-    **{"/anthropic" + path: route for path, route in _ANTHROPIC.items()},
-    "/v1/chat/completions": _OPENAI["/chat/completions"],
-    "/v1/messages": _ANTHROPIC["/v1/messages"],
-    "/v1/messages/count_tokens": _ANTHROPIC["/v1/messages/count_tokens"],
-    "/": _PROBE,
-    "/anthropic": _PROBE,
-    "/anthropic/": _PROBE,
-}
-_MODEL = re.compile(r"(?P<prefix>/openai|/anthropic|)/v1/models/(?P<id>[A-Za-z0-9][A-Za-z0-9._:@+-]*(?:/[A-Za-z0-9][A-Za-z0-9._:@+-]*)*)")
+PATHS: dict[str, Paths] = {"openai": openai, "anthropic": anthropic}
+_EXACT = {asked: route for paths in PATHS.values() for asked, route in paths.EXACT.items()}
+METERED = {(route.dialect, route.name): route for route in _EXACT.values() if route.kind == "metered"}
+"""What can be quoted: by dialect and name."""
+_BARE_MODELS = {"openai": openai.MODELS, "anthropic": anthropic.MODELS}
+_METHODS = ("GET", "POST", "HEAD", "DELETE")
 _PATH_SHOWN_CHARS = 128
-_NOT_SERVED_YET = ((b"x-goog-api-key", "Gemini"), (b"xi-api-key", "ElevenLabs"))
 
 
-def match(method: str, path: str, headers: Headers) -> Route:
+def match(method: str, path: str, headers: Headers, query: bytes = b"") -> Route:
     """The route of a request. `path` is the path as it was sent (ASGI's `raw_path`); a query string on it is ignored.
 
     Raises RouteNotFound or MethodNotAllowed.
     """
     path = path.partition("?")[0]
-    route = _EXACT.get(path) or _models(path, headers)
-    if route is None:
-        raise RouteNotFound(method=_shown(method), path=_shown(path), hint=_hint(path))
-    if method != route.method:
-        raise MethodNotAllowed(path=_shown(path), allowed=route.method, method=_shown(method))
-    return route
+    route = _EXACT.get((method, path)) or _found(method, path, query, headers)
+    if route is not None:
+        return route
+    for other in _METHODS:
+        if other != method and (_EXACT.get((other, path)) or _found(other, path, query, headers)) is not None:
+            raise MethodNotAllowed(path=_shown(path), allowed=other, method=_shown(method))
+    raise RouteNotFound(method=_shown(method), path=_shown(path), hint=_hint(path))
 
 
 def spoken(path: str, headers: Headers) -> str:
-    """The dialect to answer in where no route matched."""
-    if path.startswith("/anthropic"):
-        return "anthropic"
-    if path.startswith("/openai"):
-        return "openai"
-    return "anthropic" if path.startswith("/v1/messages") else _by_headers(headers)
+    """The dialect to answer in where no route matched; callers of APIs that are not spoken get OpenAI's words."""
+    first = path[1:].partition("/")[0]
+    if first in PATHS:
+        return first
+    found = "anthropic" if path.startswith("/v1/messages") else _by_headers(headers)
+    return found if found in PATHS else "openai"
 
 
 def _by_headers(headers: Headers) -> str:
-    """The order of §0.1. Callers of APIs that are not spoken yet are answered in OpenAI's words."""
+    """The order of §0.1."""
     sent = {name for name, _ in headers}
-    if b"x-goog-api-key" in sent or b"xi-api-key" in sent:
-        return "openai"
+    if b"x-goog-api-key" in sent:
+        return "gemini"
+    if b"xi-api-key" in sent:
+        return "elevenlabs"
     return "anthropic" if b"anthropic-version" in sent or b"x-api-key" in sent else "openai"
 
 
+def _found(method: str, path: str, query: bytes, headers: Headers) -> Route | None:
+    if path == "/v1/models" or path.startswith("/v1/models/"):
+        route = _models(path, headers)
+        if route is not None and route.method == method:
+            return route
+    for paths in PATHS.values():
+        route = paths.find(method, path, query, headers)
+        if route is not None and route.method == method:
+            return route
+    return None
+
+
 def _models(path: str, headers: Headers) -> Route | None:
-    if path != "/v1/models" and not path.startswith(("/v1/models/", "/openai/v1/models/", "/anthropic/v1/models/")):
-        return None
-    if any(name == header for header, _ in _NOT_SERVED_YET for name, _ in headers):
-        return None
-    if path == "/v1/models":
-        return _BARE_MODELS[_by_headers(headers)]
-    found = _MODEL.fullmatch(path)
-    if found is None:
-        return None
-    return Route(found["prefix"][1:] or _by_headers(headers), "model", "GET", argument=found["id"])
+    """The paths that several APIs have: which one is meant is told by the headers."""
+    listing = _BARE_MODELS.get(_by_headers(headers))
+    if listing is None or path == "/v1/models":
+        return listing
+    name = model_id(path, "/v1/models/")
+    return msgspec.structs.replace(listing, name="model", kind="model", argument=name) if name is not None else None
 
 
 def _hint(path: str) -> str:

@@ -27,7 +27,6 @@ from farebox.ids import new_id
 _log = structlog.get_logger()
 _CLOSING = (TooLarge, UnsupportedEncoding, Busy, Draining)
 """After these the connection is not used again: a body is on its way that nobody wants, or the caller does better elsewhere."""
-_METERED = frozenset(("chat_completions", "messages"))
 
 
 class Gateway:
@@ -43,9 +42,9 @@ class Gateway:
         dialect, name = "", "unknown"
         try:
             dialect = routes.spoken(exchange.path, exchange.headers)
-            route = routes.match(exchange.method, exchange.path, exchange.headers)
+            route = routes.match(exchange.method, exchange.path, exchange.headers, exchange.query)
             dialect, name = route.dialect, route.name
-            if name in _METERED:
+            if route.kind == "metered":
                 await self._calls.serve(exchange, route, known)
             else:
                 await self._free.serve(exchange, route)

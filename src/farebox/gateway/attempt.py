@@ -31,6 +31,13 @@ class Caller(msgspec.Struct, frozen=True):
     idempotency: str = ""
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """The prices of another model that the same call may use."""
+
+    listed: ModelPrice
+    own: ModelPrice | None
+
+
 class Plan(msgspec.Struct, frozen=True):
     """How a call would be made and what it may cost: the quote, with the prices it was computed from."""
 
@@ -50,6 +57,8 @@ class Plan(msgspec.Struct, frozen=True):
     """The input tokens that are held for."""
     book: PriceBook
     quoted_at: int
+    beside: tuple[Beside, ...] = ()
+    """Of the demand's other models, in their order."""
 
 
 class Timings(msgspec.Struct, omit_defaults=True):

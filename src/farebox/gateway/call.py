@@ -7,9 +7,8 @@ import msgspec
 from farebox import limits
 from farebox.clock import Clock
 from farebox.dialects import DIALECTS
-from farebox.dialects.base import Ask
+from farebox.dialects.base import Ask, Route
 from farebox.dialects.credentials import find_key
-from farebox.dialects.routes import Route
 from farebox.errors import (
     AlreadyCharged,
     Draining,
@@ -150,9 +149,9 @@ class Calls:
     def _ask(self, exchange: Exchange, route: Route, body: bytes) -> Ask:
         """What is asked, as the provider that is meant reads it: hosts of one API differ in what moves their cost."""
         home = DIALECTS[route.dialect]
-        ask = home.ask(route.name, body, exchange.named)
+        ask = home.ask(route, body, exchange.named)
         dialect = self._quoter.dialect_of(ask)
-        return ask if dialect is home else dialect.ask(route.name, body, exchange.named)
+        return ask if dialect is home else dialect.ask(route, body, exchange.named)
 
     async def _plan(self, policy: Policy, ask: Ask, call: Call) -> Plan:
         try:
@@ -227,7 +226,9 @@ class Calls:
         flight.sent = flight.awaiting_head = True
         flight.drains = plan.provider.drains
         try:
-            return await self._forwarder.send(plan.provider, route, exchange, body)
+            return await self._forwarder.send(
+                plan.provider, plan.dialect, route, plan.dialect.target(plan.ask, route, plan.model, exchange.query), exchange, body
+            )
         except asyncio.CancelledError:
             if not flight.goes_on():
                 raise

@@ -3,17 +3,15 @@
 import zlib
 
 from farebox import errors, limits
-from farebox.dialects.routes import Route
+from farebox.dialects.base import Dialect, Route
 from farebox.errors import Refusal
 from farebox.gateway.attempt import Attempt
 from farebox.gateway.exchange import Exchange, Headers
 from farebox.gateway.upstream import Answer, FirstByteTimeout, IdleTimeout, Origin, Upstream, UpstreamFailed
 from farebox.providers.catalogue import Catalogue, Provider
 
-_REQUEST_HEADERS = frozenset((b"content-type", b"accept", b"user-agent", b"openai-beta"))
+_REQUEST_HEADERS = frozenset((b"content-type", b"accept", b"user-agent"))
 _ZLIB_OR_GZIP = 47
-_REQUEST_PREFIX = b"anthropic-"
-_QUERY = frozenset((b"beta=true",))
 _ANSWER_HEADERS = frozenset(
     (
         b"content-type",
@@ -23,8 +21,6 @@ _ANSWER_HEADERS = frozenset(
         b"retry-after",
         b"retry-after-ms",
         b"x-should-retry",
-        b"openai-processing-ms",
-        b"openai-version",
     )
 )
 """What of a provider's answer is the caller's business. The rest describes the operator's account, or the connection."""
@@ -41,25 +37,39 @@ class Forwarder:
         for provider in catalogue.providers.values():
             self._places[provider.name] = Origin.from_url(provider.base_url, proxy=provider.proxy, ca_file=provider.ca_file)
 
-    async def send(self, provider: Provider, route: Route, exchange: Exchange, body: bytes, *, first_byte_s: float | None = None) -> Answer:
-        """The provider's answer, once its head is there. Raises UpstreamFailed; after `first_byte_s` without one, if that is given."""
+    async def send(
+        self,
+        provider: Provider,
+        dialect: Dialect,
+        route: Route,
+        target: str,
+        exchange: Exchange,
+        body: bytes,
+        *,
+        first_byte_s: float | None = None,
+    ) -> Answer:
+        """The provider's answer, once its head is there; `target` is the path behind its base URL. Raises UpstreamFailed; after
+        `first_byte_s` without a head, if that is given.
+        """
         origin, base = self._places[provider.name]
-        target = (base + route.upstream_path).encode()
-        if exchange.query in _QUERY:
-            target += b"?" + exchange.query
-        return await self._upstream.send(origin, b"POST", target, request_headers(exchange, provider), body, first_byte_s=first_byte_s)
+        headers = request_headers(exchange, provider, dialect)
+        return await self._upstream.send(origin, route.method.encode(), (base + target).encode(), headers, body, first_byte_s=first_byte_s)
 
 
-def request_headers(exchange: Exchange, provider: Provider) -> Headers:
+def request_headers(exchange: Exchange, provider: Provider, dialect: Dialect) -> Headers:
     """What of the caller's headers goes along, and the provider's credential."""
-    headers = [(name, value) for name, value in exchange.headers if name in _REQUEST_HEADERS or name.startswith(_REQUEST_PREFIX)]
+    forwards = dialect.forwards
+    headers = [(name, value) for name, value in exchange.headers if name in _REQUEST_HEADERS or name.startswith(forwards)]
     headers.append(provider.credential_header())
     return headers
 
 
-def answer_headers(answer: Answer) -> Headers:
-    """What of the provider's headers the caller gets, its request id also under a name of ours."""
-    headers = [pair for pair in answer.headers if pair[0] in _ANSWER_HEADERS and pair != _TRY_AGAIN]
+def answer_headers(answer: Answer, dialect: Dialect, answer_type: str = "") -> Headers:
+    """What of the provider's headers the caller gets, its request id also under a name of ours. `answer_type`: in place of its own."""
+    returns = dialect.returns
+    headers = [pair for pair in answer.headers if (pair[0] in _ANSWER_HEADERS or pair[0] in returns) and pair != _TRY_AGAIN]
+    if answer_type:
+        headers = [pair for pair in headers if pair[0] != b"content-type"] + [(b"content-type", answer_type.encode())]
     upstream_id = upstream_request_id(answer)
     if upstream_id:
         headers.append((b"x-upstream-request-id", upstream_id))

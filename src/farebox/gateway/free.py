@@ -7,9 +7,8 @@ from urllib.parse import parse_qs
 from farebox import limits
 from farebox.clock import Clock
 from farebox.dialects import DIALECTS
-from farebox.dialects.base import ModelEntry
+from farebox.dialects.base import ModelEntry, Route
 from farebox.dialects.credentials import find_key
-from farebox.dialects.routes import Route
 from farebox.errors import Draining, InvalidRequest, ModelNotAllowed, ModelNotFound, UpstreamAccount, UpstreamBadResponse
 from farebox.gateway import forward
 from farebox.gateway.call import Calls, Shelf
@@ -55,20 +54,20 @@ class Free:
 
     async def serve(self, exchange: Exchange, route: Route) -> None:
         """Raises a Refusal."""
-        if route.name == "probe":
+        if route.kind == "probe":
             return await exchange.answer(200, [], b"")
         policy = await self._keyring.fresh(find_key(exchange.headers, exchange.query, route))
         refusal = refusal_of(policy, self._clock())
         if refusal is not None:
             raise refusal
-        if route.name == "count_tokens":
+        if route.kind in ("free", "owned"):
             flight = self._flights.begin(exchange, policy.key.id)  # it holds a connection to a provider as long as a call would
             try:
-                return await self._count(exchange, route, policy, flight)
+                return await self._pass(exchange, route, policy, flight)
             finally:
                 self._flights.end(flight)
         dialect = DIALECTS[route.dialect]
-        if route.name == "model":
+        if route.kind == "model":
             return await exchange.answer(200, _JSON, dialect.model(await self._entry(policy, route.dialect, route.argument)))
         query = parse_qs(exchange.query.decode("latin-1"), max_num_fields=limits.request_headers_max)
         page = _page_size(query.get("limit", [""])[0])
@@ -100,16 +99,19 @@ class Free:
         allowed(policy.key, f"{provider.name}/{model}", name)
         return ModelEntry(name, provider.name, name, 0, row.context_tokens_max, row.output_tokens_max)
 
-    async def _count(self, exchange: Exchange, route: Route, policy: Policy, flight: Flight) -> None:
-        """Passed on to the provider, which counts for nothing."""
+    async def _pass(self, exchange: Exchange, route: Route, policy: Policy, flight: Flight) -> None:
+        """Passed on to the provider, which does it for nothing."""
         body = await self._calls.read_in_time(exchange, flight)
         dialect = DIALECTS[route.dialect]
-        ask = dialect.ask(route.name, body, exchange.named)
+        ask = dialect.ask(route, body, exchange.named)
         provider, model = self._quoter.resolve(route.dialect, ask.model, self._shelf.books())
-        allowed(policy.key, f"{provider.name}/{model}", ask.model)
+        if ask.model:
+            allowed(policy.key, f"{provider.name}/{model}", ask.model)
+        dialect = self._quoter.dialect_at(provider)
+        target = dialect.target(ask, route, model, exchange.query)
         sent = dialect.rewrite(ask, body, model=None if model == ask.model else model, output_cap=None)
         try:
-            answer = await self._send(exchange, route, provider, sent, flight)
+            answer = await self._send(exchange, route, provider, target, sent, flight)
             reply = forward.readable(answer, await answer.read_all(limits.error_body_bytes_max))
         except UpstreamFailed as failure:
             if flight.is_cut():
@@ -119,14 +121,17 @@ class Free:
             raise UpstreamBadResponse(provider=provider.name, problem="its answer cannot be read", charged="Nothing was charged.")
         if answer.status >= _ERRORS_FROM and dialect.fault(answer.status, reply) == "account":
             raise UpstreamAccount(provider=provider.name)
-        headers = [*forward.answer_headers(answer), (b"x-farebox-request-id", new_id("req").encode())]
+        headers = [*forward.answer_headers(answer, dialect), (b"x-farebox-request-id", new_id("req").encode())]
         await exchange.answer(answer.status, headers, reply)
 
-    async def _send(self, exchange: Exchange, route: Route, provider: Provider, body: bytes, flight: Flight) -> Answer:
+    async def _send(self, exchange: Exchange, route: Route, provider: Provider, target: str, body: bytes, flight: Flight) -> Answer:
         """The provider's answer, once its head is there. Raises UpstreamFailed, and Draining when flights.py has given up the wait for it."""
         flight.awaiting_head = True
         try:
-            flight.answer = await self._forwarder.send(provider, route, exchange, body, first_byte_s=limits.count_tokens_s_max)
+            dialect = self._quoter.dialect_at(provider)
+            flight.answer = await self._forwarder.send(
+                provider, dialect, route, target, exchange, body, first_byte_s=limits.count_tokens_s_max
+            )
         except asyncio.CancelledError:
             if not flight.goes_on():
                 raise

@@ -8,7 +8,7 @@ from farebox.dialects.anthropic.request import Defaults
 from farebox.dialects.base import Ask, Dialect
 from farebox.dialects.openai import OpenAI
 from farebox.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, ModelNotPriced
-from farebox.gateway.attempt import Caller, Plan
+from farebox.gateway.attempt import Beside, Caller, Plan
 from farebox.ledger.commands import Affine, Bound, Gate
 from farebox.ledger.model import Key, matches
 from farebox.ledger.plan import Policy
@@ -18,6 +18,7 @@ from farebox.pricing.markup import Markup
 from farebox.pricing.quote import CostBound, bound
 from farebox.providers.catalogue import HOME, Catalogue, Provider
 from farebox.store.reading import Books
+from farebox.usage import Other
 
 _SHOWN_MAX = 20
 _TERMS_MAX = 100_000
@@ -58,6 +59,10 @@ class Quoter:
         found = self._catalogue.resolve(ask.dialect, ask.model)
         return DIALECTS[ask.dialect] if found is None or found[0].dialect != ask.dialect else self._dialects[found[0].name]
 
+    def dialect_at(self, provider: Provider) -> Dialect:
+        """The dialect as this provider speaks it."""
+        return self._dialects[provider.name]
+
     def plan(self, policy: Policy, ask: Ask, caller: Caller, books: Books, now: int) -> Plan:
         """The plan of a call. Raises ModelNotFound, ModelNotAllowed, ModelNotPriced, CostUnbounded, InvalidRequest."""
         terms = self._terms(policy, ask, books, now)
@@ -69,6 +74,12 @@ class Quoter:
         cost = bound(ask.demand, listed)
         asked = bound(ask.demand, own) if own is not None else None
         price = Affine(asked.base_pico, asked.per_output_token_pico, PICO_PER_NANO) if asked is not None else _marked_up(cost, markup)
+        tokens = cost.input_tokens + ask.demand.extra_output_tokens
+        beside: tuple[Beside, ...] = ()
+        if ask.demand.others:
+            beside = tuple(self._beside(terms, other.model, books, now) for other in ask.demand.others)
+            cost, price, more = _with_others(ask.demand.others, beside, cost, price, markup)
+            tokens += more
         low, high = self._caps(policy.key, ask, caller, listed)
         return Plan(
             policy,
@@ -80,7 +91,7 @@ class Quoter:
             Bound(
                 price,
                 Affine(cost.base_pico, cost.per_output_token_pico, PICO_PER_NANO),
-                Affine(cost.input_tokens + ask.demand.extra_output_tokens, ask.demand.choices if ask.demand.output_units else 0),
+                Affine(tokens, ask.demand.choices if ask.demand.output_units else 0),
                 low,
                 high,
             ),
@@ -90,6 +101,7 @@ class Quoter:
             cost.input_tokens,
             books.listed,
             now,
+            beside,
         )
 
     def _terms(self, policy: Policy, ask: Ask, books: Books, now: int) -> "Terms":
@@ -129,6 +141,15 @@ class Quoter:
             hint = f"Did you mean {' or '.join(names[:_SHOWN_MAX])}?" if names else "Name it as provider/model."
             raise ModelNotFound(model=model, candidates=hint)
         return found
+
+    def _beside(self, terms: Terms, model: str, books: Books, now: int) -> Beside:
+        """The prices of another model that the same call may use. The key must be allowed to use it. Raises ModelNotAllowed, ModelNotPriced."""
+        name = f"{terms.provider.name}/{model}"
+        allowed(terms.policy.key, name, model)
+        listed = books.listed.find(terms.provider.prices, model, now)
+        if listed is None:
+            raise ModelNotPriced(model=name)
+        return Beside(listed, self._own_price(terms.policy, terms.provider, model, books, now))
 
     def _own_price(self, policy: Policy, provider: Provider, model: str, books: Books, now: int) -> ModelPrice | None:
         """The nearest own price, from the key up; none means list price and markup."""
@@ -170,6 +191,26 @@ def _dialect(provider: Provider) -> Dialect:
     if provider.dialect == "openai":
         return OpenAI(cap_field=provider.cap_field, tiers_of_auto=("default",))
     return Anthropic(Defaults(tiers_of_auto=("default",), geos_of_default=("global",)))
+
+
+def _with_others(
+    others: tuple[Other, ...], beside: tuple[Beside, ...], cost: CostBound, price: Affine, markup: Markup
+) -> tuple[CostBound, Affine, int]:
+    """The worst case with what other models may add to it, and how many tokens that is. Their output is bounded by their own caps."""
+    base, tokens = 0, 0
+    marked = 0
+    for other, prices in zip(others, beside, strict=True):
+        listed = bound(other.demand, prices.listed)
+        cap = other.demand.output_tokens_named or 0
+        base += listed.worst_pico(cap)
+        tokens += listed.input_tokens + other.demand.extra_output_tokens + cap * other.demand.choices
+        if prices.own is None:
+            marked += listed.worst_pico(cap) * (BASIS_POINTS + markup.basis_points)
+        else:
+            marked += bound(other.demand, prices.own).worst_pico(cap) * BASIS_POINTS
+    scale = PICO_PER_NANO * BASIS_POINTS // price.scale
+    price = Affine(price.base * scale + marked, price.slope * scale, PICO_PER_NANO * BASIS_POINTS, price.fixed)
+    return msgspec.structs.replace(cost, base_pico=cost.base_pico + base), price, tokens
 
 
 def _marked_up(cost: CostBound, markup: Markup) -> Affine:

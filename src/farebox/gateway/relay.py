@@ -18,8 +18,6 @@ from farebox.money import format_usd
 _ERRORS_FROM = 400
 _NO_STATUS_FROM = 600
 _REST_S = 1.0
-_NO_STREAM = (b"text/html", b"application/json")
-"""What no host streams events as: an error page, or a whole answer where a stream was asked for."""
 _FREE = "Nothing was charged."
 _CHARGED = "The call may have been billed and was charged."
 
@@ -52,8 +50,8 @@ class Relay:
         elif answer.status != 200 or (answer.header(b"content-encoding") or b"identity") != b"identity":  # noqa: PLR2004
             attempt.failure = "bad_answer"
             raise self._bad(attempt, f"status {answer.status}, content-encoding {_shown(answer.header(b'content-encoding'))}")
-        elif attempt.plan.ask.stream:
-            if (answer.header(b"content-type") or b"").lower().startswith(_NO_STREAM):
+        elif attempt.plan.ask.stream or attempt.plan.ask.binary:
+            if (answer.header(b"content-type") or b"").lower().startswith(attempt.plan.dialect.no_stream):
                 attempt.failure, attempt.lost = "bad_answer", True
                 raise self._bad(attempt, f"a stream was asked for, and it sent {_shown(answer.header(b'content-type'))}")
             await self._stream(call, attempt, answer, exchange, flight)
@@ -88,11 +86,13 @@ class Relay:
     async def _whole(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange) -> None:
         body = await answer.read_all(limits.answer_body_bytes_max)
         attempt.timings.last_byte_us = self._since(call)
-        report = attempt.report = attempt.plan.dialect.read_answer(attempt.plan.ask, body)
+        report = attempt.report = attempt.plan.dialect.read_answer(attempt.plan.ask, body, dict(answer.headers))
         if not report.finished:
             attempt.failure, attempt.lost = "bad_answer", True
             raise self._bad(attempt, "its body is not an answer of this API")
         headers = self.headers(call, attempt, answer)
+        if report.shown is not None:
+            body = report.shown
         self._record(call, attempt, answer.status, headers, body)
         charge = await self._settler.settle(call, attempt)
         if charge is not None:
@@ -102,7 +102,7 @@ class Relay:
     # --- a stream -----------------------------------------------------------------------------------------------------------------
 
     async def _stream(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight) -> None:
-        meter = attempt.plan.dialect.stream(attempt.plan.ask)
+        meter = attempt.plan.dialect.stream(attempt.plan.ask, dict(answer.headers))
         kept = _Kept(call, records=self._records)
         headers = self.headers(call, attempt, answer)
         hold = attempt.hold
@@ -179,7 +179,9 @@ class Relay:
         try:
             await self._settler.settle(call, attempt)
         except ChargePending as pending:
-            ending = attempt.plan.dialect.error_frame(pending, call.request_id)
+            ending = attempt.plan.dialect.error_frame(pending, call.request_id, attempt.plan.ask)
+        if attempt.plan.ask.binary and not meter.finished:
+            return  # nothing can be said within sound: the connection is broken off, so that nobody takes a part for the whole
         if not exchange.gone:
             await exchange.end(ending)
 
@@ -192,13 +194,14 @@ class Relay:
             refusal = UpstreamTimeout(provider=provider, problem=attempt.failure.replace("_", " "), may_have_charged=True, charged=_CHARGED)
         else:
             refusal = forward.refusal_of(failure, provider)
-        return attempt.plan.dialect.error_frame(refusal, call.request_id)
+        return attempt.plan.dialect.error_frame(refusal, call.request_id, attempt.plan.ask)
 
     # --- both ---------------------------------------------------------------------------------------------------------------------
 
     def headers(self, call: Call, attempt: Attempt, answer: Answer) -> Headers:
         """The provider's headers that are the caller's business, and ours."""
-        headers = forward.answer_headers(answer)
+        answer_type = attempt.plan.ask.answer_type if answer.status == 200 else ""  # noqa: PLR2004
+        headers = forward.answer_headers(answer, attempt.plan.dialect, answer_type)
         headers.append((b"x-farebox-request-id", call.request_id.encode()))
         hold = attempt.hold
         if hold is not None:

@@ -17,9 +17,9 @@ from farebox.gateway.outage import Outage
 from farebox.gateway.told import alarm
 from farebox.ledger.commands import Authorized, Capture, Release, Result, Settled
 from farebox.ledger.model import Charge
-from farebox.money import nano_half_even
+from farebox.money import divide_half_even, nano_half_even
 from farebox.pricing.cards import ModelPrice
-from farebox.pricing.markup import charge_nano
+from farebox.pricing.markup import AT_COST, Markup, charge_nano, price_up
 from farebox.pricing.rate import NOT_PRICED, Rated, rate
 from farebox.store.batcher import Batcher
 from farebox.usage import OUT_TEXT, PLAIN, TOKEN_UNITS, Usage
@@ -165,8 +165,15 @@ def _priced(plan: Plan, usage: Usage, completeness: str, flags: list[str]) -> Re
     flags += rated.flags
     if NOT_PRICED in rated.flags:
         return None
-    price = charge_nano(rated.total_pico, plan.markup) if plan.own is None else nano_half_even(rate(usage, plan.own).total_pico)
-    cost = nano_half_even(rated.total_pico)
+    if usage.others:
+        beside = _rated_beside(plan, usage, flags)
+        if beside is None:
+            return None
+        price, list_pico, lines = _together(plan, usage, rated, beside)
+    else:
+        price = charge_nano(rated.total_pico, plan.markup) if plan.own is None else nano_half_even(rate(usage, plan.own).total_pico)
+        list_pico, lines = rated.total_pico, _lines_json(rated)
+    cost = nano_half_even(list_pico)
     return Result(
         "answered",
         completeness,
@@ -176,9 +183,47 @@ def _priced(plan: Plan, usage: Usage, completeness: str, flags: list[str]) -> Re
         _tokens(usage),
         usage.model_served,
         _usage_json(usage),
-        _lines_json(rated),
+        lines,
         flags=",".join(flags),
     )
+
+
+class _AtOther(msgspec.Struct, frozen=True):
+    """What was billed at another model: by the list, and by the customer's own price where there is one."""
+
+    model: str
+    rated: Rated
+    own_pico: int | None
+
+
+def _rated_beside(plan: Plan, usage: Usage, flags: list[str]) -> list[_AtOther] | None:
+    """None where something in it has no price anywhere."""
+    found = []
+    for other in usage.others:
+        listed = plan.book.find(plan.provider.prices, other.model_served, plan.quoted_at)
+        if listed is None:
+            flags.append("other_model_not_priced")
+            return None
+        own = next((beside.own for beside in plan.beside if beside.listed.model == listed.model), None)
+        rated = rate(other, listed)
+        flags += rated.flags
+        if NOT_PRICED in rated.flags:
+            return None
+        found.append(_AtOther(listed.model, rated, None if own is None else rate(other, own).total_pico))
+    return found
+
+
+def _together(plan: Plan, usage: Usage, rated: Rated, beside: list[_AtOther]) -> tuple[int, int, str]:
+    """The price of a call at several models in nano-dollars, rounded once; its list cost in pico-dollars; and its lines."""
+    own = None if plan.own is None else rate(usage, plan.own).total_pico
+    total, denominator = price_up(rated.total_pico, plan.markup) if own is None else price_up(own, AT_COST)
+    proportional = Markup(plan.markup.basis_points)
+    for other in beside:
+        more, _ = price_up(other.rated.total_pico, proportional) if other.own_pico is None else price_up(other.own_pico, AT_COST)
+        total += more
+    lines = [msgspec.structs.astuple(line) for line in rated.lines]
+    lines += [(f"{other.model}/{line.unit}", *msgspec.structs.astuple(line)[1:]) for other in beside for line in other.rated.lines]
+    return divide_half_even(total, denominator), rated.total_pico + sum(other.rated.total_pico for other in beside), _encode(lines).decode()
 
 
 def _served(plan: Plan, usage: Usage, flags: list[str]) -> ModelPrice:
@@ -234,7 +279,8 @@ def _timings(attempt: Attempt) -> str:
 
 
 def _tokens(usage: Usage) -> int:
-    return sum([quantity for unit, quantity in usage.units.items() if unit in TOKEN_UNITS])
+    own = sum([quantity for unit, quantity in usage.units.items() if unit in TOKEN_UNITS])
+    return own + sum(map(_tokens, usage.others)) if usage.others else own
 
 
 def _tokens_bound(attempt: Attempt) -> int:
@@ -243,6 +289,8 @@ def _tokens_bound(attempt: Attempt) -> int:
 
 def _usage_json(usage: Usage) -> str:
     told: dict[str, Any] = {"units": usage.units, "prompt_total": usage.prompt_total, "conditions": {}}
+    if usage.others:
+        told["others"] = [{"model": other.model_served, "units": other.units} for other in usage.others]
     if usage.conditions != PLAIN:
         named = msgspec.structs.asdict(usage.conditions)
         told["conditions"] = {name: value for name, value in named.items() if value not in ("default", "standard", "global", False)}

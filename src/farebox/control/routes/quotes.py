@@ -1,6 +1,6 @@
 """Quotes: the most that a request would cost, without holding anything."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from pydantic import Field
@@ -14,13 +14,13 @@ from farebox.control.problems import Problem
 from farebox.control.routes.parts import answers, router
 from farebox.control.shapes import QuoteOut
 from farebox.control.wire import Json
+from farebox.dialects.routes import METERED
 from farebox.gateway.attempt import Caller
 from farebox.ledger.plan import Policy
 from farebox.store.reports import Reports
 
 ROUTER = router("quotes")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_BY_DIALECT = {dialect: route for route, dialect in quotes.ROUTES.items()}
 
 
 class QuoteIn(Body):
@@ -28,8 +28,8 @@ class QuoteIn(Body):
 
     key: Id | None = None
     account: Id | None = None
-    route: Literal["chat_completions", "messages"] | None = None
-    dialect: Literal["openai", "anthropic"] | None = None
+    route: Annotated[str, Field(max_length=64)] | None = None
+    dialect: Annotated[str, Field(max_length=64)] | None = None
     body: dict[str, Any] | Annotated[str, Field(max_length=4_000_000)]
     headers: Annotated[dict[str, Annotated[str, Field(max_length=1000)]], Field(max_length=50)] = Field(default_factory=dict)
 
@@ -39,11 +39,10 @@ async def quote(office: AnOffice, caller: AnAdmin, _asked: AnAsk, body: QuoteIn)
     """Works out the worst case of a request, part by part, and whether the money for it is there now."""
     if (body.key is None) == (body.account is None):
         raise Problem("invalid_request", "Name the key or the account that would pay.")
-    if body.route is None and body.dialect is None:
-        raise Problem("invalid_request", "Name the route (chat_completions, messages) or the dialect (openai, anthropic).")
-    route = body.route or _BY_DIALECT[body.dialect or ""]
-    if body.dialect not in (None, quotes.ROUTES[route]):
-        raise Problem("invalid_request", f"{route} is not a route of {body.dialect}.")
+    route = quotes.route_of(body.dialect, body.route)
+    if route is None:
+        known = ", ".join(sorted(f"{dialect} {name}" for dialect, name in METERED))
+        raise Problem("invalid_request", f"Name the dialect, the route, or both, as one of: {known}.")
     ask = quotes.ask_of(route, _bytes(body.body), body.headers)
     books = await office.books()
 

@@ -9,7 +9,7 @@ from farebox.clock import US_PER_S, to_rfc3339
 from farebox.dialects import faults, spans, words
 from farebox.dialects.anthropic import answer, request
 from farebox.dialects.anthropic.request import Defaults
-from farebox.dialects.base import Ask, Fault, ModelEntry, Report, StreamMeter
+from farebox.dialects.base import Ask, Fault, ModelEntry, Report, Route, StreamMeter
 from farebox.errors import Refusal
 
 _ACCOUNT_CODES = frozenset(("enforced_spend_limit_reached", "contract_spend_limit_reached"))
@@ -30,20 +30,28 @@ _OVERLOADED = frozenset(("busy", "draining"))
 _PAGE_DEFAULT = 20
 _PAGE_MAX = 1000
 _DEFAULTS = Defaults()
+_BETA = b"beta=true"
 
 
 class Anthropic:
     """Messages as Anthropic's SDKs and Claude Code speak them."""
 
     name = "anthropic"
+    forwards: tuple[bytes, ...] = (b"anthropic-",)
+    no_stream: tuple[bytes, ...] = (b"text/html", b"application/json")
+    returns: frozenset[bytes] = frozenset()
 
     def __init__(self, defaults: Defaults = _DEFAULTS) -> None:
         """`defaults` say what the operator's workspace does where a request does not say; the default is the safe one."""
         self._defaults = defaults
 
-    def ask(self, route: str, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
+    def ask(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
         """Reads and bounds a request to create a message or to count its tokens."""
-        return request.read(route, body, headers, self._defaults)
+        return request.read(route.name, body, headers, self._defaults)
+
+    def target(self, ask: Ask, route: Route, model: str, query: bytes) -> str:  # noqa: ARG002 - the path says it all
+        """The path behind the base URL; of queries, the one that coding agents send goes along."""
+        return route.upstream_path + "?beta=true" if query == _BETA else route.upstream_path
 
     def hides_output(self, model: str) -> bool:
         """Whether a model may think unseen when the request does not say."""
@@ -57,11 +65,11 @@ class Anthropic:
             body = _set(body, "max_tokens", str(output_cap).encode())
         return body
 
-    def read_answer(self, ask: Ask, body: bytes) -> Report:
+    def read_answer(self, ask: Ask, body: bytes, headers: Mapping[bytes, bytes]) -> Report:  # noqa: ARG002 - nothing in them is metered
         """Reads a whole answer."""
         return answer.read(ask, body)
 
-    def stream(self, ask: Ask) -> StreamMeter:
+    def stream(self, ask: Ask, headers: Mapping[bytes, bytes]) -> StreamMeter:  # noqa: ARG002 - nothing in them is metered
         """A meter for one streamed answer."""
         return answer.MessageMeter(ask)
 
@@ -75,7 +83,7 @@ class Anthropic:
         }
         return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
 
-    def error_frame(self, refusal: Refusal, request_id: str) -> bytes:
+    def error_frame(self, refusal: Refusal, request_id: str, ask: Ask | None = None) -> bytes:  # noqa: ARG002 - one kind of stream
         """The event on which the SDKs raise."""
         return b"event: error\ndata: " + self.refusal(refusal, request_id) + b"\n\n"
 

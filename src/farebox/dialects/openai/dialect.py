@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from farebox.dialects import faults, spans, words
-from farebox.dialects.base import Ask, Fault, ModelEntry, Report, StreamMeter
-from farebox.dialects.openai import answer, request
+from farebox.dialects import faults, words
+from farebox.dialects.base import Ask, Endpoint, Fault, ModelEntry, Report, Route, StreamMeter
+from farebox.dialects.openai import request
+from farebox.dialects.openai.chat import Chat
 from farebox.errors import NoMoney, Refusal
 
 _ACCOUNT_CODES = frozenset(
@@ -26,13 +27,15 @@ _CODES = {
     "route_not_found": "unknown_url",
 }
 _SERVER_ERRORS_FROM = 500
-_USAGE_ON = b'{"include_usage":true}'
 
 
 class OpenAI:
     """Chat completions as OpenAI and compatible hosts speak them."""
 
     name = "openai"
+    forwards: tuple[bytes, ...] = (b"openai-beta",)
+    no_stream: tuple[bytes, ...] = (b"text/html", b"application/json")
+    returns = frozenset((b"openai-processing-ms", b"openai-version"))
 
     def __init__(self, *, cap_field: str = "max_completion_tokens", tiers_of_auto: tuple[str, ...] = ("default", "priority")) -> None:
         """`cap_field` is what is inserted when a request names no cap (older hosts want `max_tokens`).
@@ -40,38 +43,39 @@ class OpenAI:
         `tiers_of_auto` are the tiers that `service_tier: auto`, and none, may be billed as: the provider's project setting decides. An
         operator whose project is pinned to one may say so; the default is the safe one.
         """
-        self._cap_field = cap_field
-        self._tiers_of_auto = tiers_of_auto
+        self._endpoints: dict[str, Endpoint] = {
+            "chat_completions": Chat(cap_field=cap_field, tiers_of_auto=tiers_of_auto),
+        }
 
-    def ask(self, route: str, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:  # noqa: ARG002 - one route with a body, and no header moves cost
-        """Reads and bounds a chat completions request."""
-        return request.read(body, cap_field=self._cap_field, tiers_of_auto=self._tiers_of_auto)
+    def ask(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
+        """Reads and bounds a request."""
+        return self._endpoints[route.name].ask(route, body, headers)
+
+    def target(self, ask: Ask, route: Route, model: str, query: bytes) -> str:  # noqa: ARG002 - the path says it all
+        """The path behind the base URL."""
+        return route.upstream_path
 
     def hides_output(self, model: str) -> bool:
         """Whether a model may reason unseen."""
         return request.hides_output(model)
 
     def rewrite(self, ask: Ask, body: bytes, *, model: str | None, output_cap: int | None) -> bytes:
-        """Sets the model, the output cap, and `include_usage` on streams whose client did not ask for it."""
-        if model is not None and model != ask.model:
-            body = _set(ask, body, "model", msgspec.json.encode(model))
-        if output_cap is not None and output_cap != ask.demand.output_tokens_named:
-            body = _set(ask, body, ask.cap_field, str(output_cap).encode())
-        return _with_usage(ask, body) if ask.hides_usage else body
+        """The body to send upstream."""
+        return self._endpoints[ask.route].rewrite(ask, body, model=model, output_cap=output_cap)
 
-    def read_answer(self, ask: Ask, body: bytes) -> Report:
+    def read_answer(self, ask: Ask, body: bytes, headers: Mapping[bytes, bytes]) -> Report:
         """Reads a whole answer."""
-        return answer.read(ask, body)
+        return self._endpoints[ask.route].read_answer(ask, body, headers)
 
-    def stream(self, ask: Ask) -> StreamMeter:
+    def stream(self, ask: Ask, headers: Mapping[bytes, bytes]) -> StreamMeter:
         """A meter for one streamed answer."""
-        return answer.ChatMeter(ask)
+        return self._endpoints[ask.route].stream(ask, headers)
 
     def refusal(self, refusal: Refusal, request_id: str) -> bytes:
         """`{"error": {message, type, param, code, farebox}}`."""
         return msgspec.json.encode({"error": _error(refusal, request_id)})
 
-    def error_frame(self, refusal: Refusal, request_id: str) -> bytes:
+    def error_frame(self, refusal: Refusal, request_id: str, ask: Ask | None = None) -> bytes:  # noqa: ARG002 - one kind of stream
         """The frame on which the SDKs raise."""
         return b"data: " + self.refusal(refusal, request_id) + b"\n\n"
 
@@ -91,23 +95,6 @@ class OpenAI:
         if said.type in _CALLER_CODES or said.code in _CALLER_CODES:
             return "caller"
         return faults.by_status(status, said)
-
-
-def _set(ask: Ask, body: bytes, name: str, literal: bytes) -> bytes:
-    span = spans.member(body, name) if name in ask.names else None
-    return spans.inserted(body, name, literal) if span is None else spans.replaced(body, span, literal)
-
-
-def _with_usage(ask: Ask, body: bytes) -> bytes:
-    options = spans.member(body, "stream_options") if "stream_options" in ask.names else None
-    if options is None:
-        return spans.inserted(body, "stream_options", _USAGE_ON)
-    if body[options.value_start : options.value_end] == b"null":
-        return spans.replaced(body, options, _USAGE_ON)
-    asked = spans.member(body, "include_usage", options.value_start)
-    if asked is None:
-        return spans.inserted(body, "include_usage", b"true", options.value_start)
-    return spans.replaced(body, asked, b"true")
 
 
 def _error(refusal: Refusal, request_id: str) -> dict[str, Any]:
