@@ -103,7 +103,6 @@ async def test_on_a_full_disk_streams_end_and_are_booked_before_anything_new(
     refused = await house.chat(secret)
     assert (refused.status_code, refused.headers["x-farebox-reason"], refused.headers["retry-after"]) == (503, "ledger_unavailable", "5")
     kept = held_in(journal_in(house.running.settings.data_dir).read_bytes())
-    asked.clear()
     disk.heal()
     answer = await house.chat(secret)
     while answer.status_code == 503:
