@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from farebox.sim.anthropic_messages import AnthropicMessages
 from farebox.sim.generation import PIECES_MAX, PLAIN, Ask, Generation, Model, Terms, argument_pieces, pieces, plan, text
 from farebox.sim.openai_chat import OpenAIChat
+from farebox.sim.wire import Request
 from farebox.sim.words import Words
 
 MODEL = Model(context_window=None, writes_cache=True, offers=frozenset({"flex"}))
@@ -25,6 +26,11 @@ class Asked:
     @property
     def shape(self) -> tuple[int, int, bool]:
         return self.generation.reasoning, self.generation.visible, self.generation.truncated
+
+
+def asked(body: bytes) -> Request:
+    """A request with nothing but a body."""
+    return Request(b"POST", b"/", {}, body, keep_alive=True, takes_chunks=True, too_large=False)
 
 
 def generate(
@@ -109,7 +115,7 @@ def test_input_tokens_stay_under_the_byte_bound(said: list[object], offered: lis
     body = {"model": "m", "max_tokens": 9, "messages": said, "tools": offered, "system": system}
     written = json.dumps(body, ensure_ascii=ascii_only, separators=(",", ":")).encode()
     for dialect in (OpenAIChat(), AnthropicMessages()):
-        prompt = dialect.read(written).prompt
+        prompt = dialect.read(asked(written)).prompt
         assert 0 < prompt <= len(written) + 16 * len(said) + 64 * len(offered)
 
 
@@ -118,7 +124,7 @@ def test_input_tokens_are_what_the_rule_says() -> None:
     message, tool = b'{"role":"user","content":"hello"}', b'{"type":"function"}'
     body = b'{"model":"m","messages":[%b, %b],"tools":[%b]}' % (message, message, tool)
     expected = -(-(2 * len(message) + len(tool)) // 4) + 2 * 4 + 8 + 3
-    assert OpenAIChat().read(body).prompt == expected
+    assert OpenAIChat().read(asked(body)).prompt == expected
 
 
 def test_words_are_read_from_the_last_user_message_only() -> None:
@@ -135,4 +141,4 @@ def test_words_are_read_from_the_last_user_message_only() -> None:
         },
         {"role": "assistant", "content": "sim:output=3"},
     ]
-    assert OpenAIChat().read(msgspec.json.encode({"model": "m", "messages": said})).words == Words(output=2, bill="b")
+    assert OpenAIChat().read(asked(msgspec.json.encode({"model": "m", "messages": said}))).words == Words(output=2, bill="b")

@@ -18,6 +18,12 @@ def test_several_words_are_read_from_running_text() -> None:
     assert words == Words(bill="team-a", output=200, usage="missing", cut=0)
 
 
+def test_word_begins_where_nothing_stands_before_it() -> None:
+    """The end of another word is none; one that follows is."""
+    assert read_words("xsim:output=1") is NO_WORDS
+    assert read_words("xsim:output=1 sim:output=2") == Words(output=2)
+
+
 @pytest.mark.parametrize(
     "text",
     [

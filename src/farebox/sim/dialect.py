@@ -1,14 +1,15 @@
 """What a simulated dialect has to say, and nothing about how bytes travel. One module per dialect implements it, purely:
 a request's body becomes an `Ask`, a `Generation` becomes an answer or frames of a stream, a refusal becomes an error.
 
-To add one: write its module, name its routes in `site.py`.
+To add one: write its module and a table of its routes, and name the table in `site.py`.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .generation import Ask, Generation
 from .refusals import RefusedError
+from .wire import Request
 
 Frame = tuple[bytes, int]
 """One event of a stream as it is written, and the output tokens it carries. A frame with tokens is a piece."""
@@ -33,7 +34,10 @@ class Dialect(Protocol):
     def account_headers(self) -> bytes:
         """Response headers that describe the provider's customer, each line ended."""
 
-    def read(self, body: bytes) -> Ask:
+    def has_credential(self, request: Request) -> bool:
+        """Whether the call carries any."""
+
+    def read(self, request: Request) -> Ask:
         """The request. Raises `RefusedError` in the provider's words."""
 
     def answer(self, generation: Generation) -> bytes:
@@ -56,3 +60,11 @@ class Dialect(Protocol):
 
     def too_long(self, tokens: int, window: int) -> RefusedError:
         """The input does not fit the model's context window."""
+
+
+@runtime_checkable
+class HeadsErrors(Protocol):
+    """A dialect whose errors say something in the head of the answer too."""
+
+    def error_headers(self, refused: RefusedError) -> bytes:
+        """Header lines, each ended."""

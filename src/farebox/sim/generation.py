@@ -4,11 +4,15 @@
 
 - input: a quarter of the bytes of the `messages`, `system` and `tools` entries as they are written in the body, rounded up, and
   4 more for each message, 8 more for each tool and 3 for the call. That is never more than the body's bytes + 16 for each message + 64 for each tool.
-- output: one word, with the space before it, is one token. So visible bytes are never fewer than visible tokens.
+- output: one word, with the space before it, is one token, or four characters of JSON where the request asks for a form (`schemas.py`).
+  So visible bytes are never fewer than visible tokens.
 - reasoning: as many as `sim:reasoning` asks, invisible, part of the output and of the cap.
+- audio: as many output tokens as `sim:audio_out` asks, beside the visible ones, part of the output and of the cap.
+- rejected predictions: as many as `sim:rejected` asks and the dialect allows, part of the output but not of the cap.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -51,9 +55,21 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     service_tier: str = "default"
     speed: str = "standard"
     cache_ttl: str = "5m"
+    """How long what is written to the cache stays: `5m` and `30m` are the plain price of a write, `1h` and `12h` have their own."""
+    geo: str = "global"
+    """Where the call is served; some places cost more (`fees.py`)."""
 
 
 PLAIN = Terms()
+NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """What a call uses at another model of the same provider, beside its own: billed there."""
+
+    model: str
+    units: Mapping[str, int]
+    """By the names of genai-prices' `Usage`."""
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -81,6 +97,35 @@ class Ask(msgspec.Struct, frozen=True):
     """The tool to call instead of answering."""
     terms: Terms = PLAIN
     words: Words = NO_WORDS
+    output: int | None = None
+    """Visible output tokens, where the dialect decides and not `sim:output`."""
+    said: tuple[str, ...] = ()
+    """The tokens of the answer, where the request asks for a form and no one for a number of tokens or for a tool."""
+    audio: int = 0
+    """Output tokens of sound wanted per choice, beside the visible ones."""
+    rejected: int = 0
+    """Output tokens that the cap does not bound, for the whole call."""
+    units: Mapping[str, int] = NO_UNITS
+    """What else is consumed, by the names of genai-prices' `Usage`: parts of the input and the output counted here, or units of their own."""
+    fees: Mapping[str, int] = NO_UNITS
+    """How many of each fee of `fees.py`."""
+    parts: tuple[Part, ...] = ()
+    content_type: bytes = b""
+    """Of the answer, when it is not JSON or, streamed, events."""
+    headers: bytes = b""
+    """More headers of this answer, each line ended."""
+    detail: object = None
+    """What the dialect itself wants to know again when it writes the answer."""
+    billed: bool = True
+    """Whether the answer is paid for at all: a refusal before the first token is not."""
+    refusal_billed: bool = False
+    """Whether the error that `sim:status` asks for is paid for: its input, with providers that charge for some."""
+    detached: bool = False
+    """It is generated to its end whether the caller stays or not."""
+    several: bool = False
+    """Its input is several, each in a context window of its own, which the dialect has looked at."""
+    fails: bool = False
+    """It does not reach its end, by the provider's own doing."""
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -99,6 +144,11 @@ class Generation(msgspec.Struct, frozen=True):
     terms: Terms
     output_total: int
     reasoning_total: int
+    audio: int = 0
+    units: Mapping[str, int] = NO_UNITS
+    """The ask's, and what was decided here."""
+    cache_write_1h: int = 0
+    """The part of `cache_write` that stays for an hour, where `sim:cache_write_1h` asks for one beside the other."""
 
     @property
     def stem(self) -> bytes:
@@ -106,21 +156,23 @@ class Generation(msgspec.Struct, frozen=True):
         return self.id[len(ID_PREFIX) :]
 
 
-def prompt_tokens(messages: Sequence[msgspec.Raw], tools: Sequence[msgspec.Raw], system: msgspec.Raw) -> int:
-    """Input tokens by the rule above."""
-    written = sum(map(len, messages)) + sum(map(len, tools)) + len(system)
+def prompt_tokens(messages: Sequence[msgspec.Raw], tools: Sequence[msgspec.Raw], system: msgspec.Raw, without: int = 0) -> int:
+    """Input tokens by the rule above; `without` bytes that are no text."""
+    written = sum(map(len, messages)) + sum(map(len, tools)) + len(system) - without
     return -(-written // BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_TOOL * len(tools) + TOKENS_PER_CALL
 
 
 def plan(ask: Ask, model: Model, call_id: bytes, now_s: int) -> Generation:
     """Decide what the provider generates for this call."""
     words = ask.words
-    wanted = len(_SENTENCE) if words.output is None else words.output
-    room = wanted + words.reasoning if ask.cap is None or words.ignore_cap else ask.cap
+    wanted = ask.output if ask.output is not None else len(_answer(ask)) if words.output is None else words.output
+    whole = wanted + words.reasoning + ask.audio
+    room = whole if ask.cap is None or words.ignore_cap else ask.cap
     reasoning = min(words.reasoning, room)
     visible = min(wanted, room - reasoning)
+    audio = min(ask.audio, room - reasoning - visible)
     cached = min(words.cached, ask.prompt)
-    cache_write = min(words.cache_write, ask.prompt - cached) if model.writes_cache else 0
+    cache_write = min(words.cache_write + words.cache_write_1h, ask.prompt - cached) if model.writes_cache else 0
     return Generation(
         id=call_id,
         created_s=now_s,
@@ -129,11 +181,24 @@ def plan(ask: Ask, model: Model, call_id: bytes, now_s: int) -> Generation:
         cache_write=cache_write,
         reasoning=reasoning,
         visible=visible,
-        truncated=reasoning + visible < wanted + words.reasoning,
+        truncated=reasoning + visible + audio < whole,
         terms=ask.terms if ask.terms is PLAIN else _offered(ask.terms, model),
-        output_total=(reasoning + visible) * ask.choices,
+        output_total=(reasoning + visible + audio) * ask.choices + ask.rejected,
         reasoning_total=reasoning * ask.choices,
+        audio=audio,
+        units=_units(ask, audio * ask.choices, min(words.cache_write_1h, cache_write)) if audio or words.cache_write_1h else ask.units,
+        cache_write_1h=min(words.cache_write_1h, cache_write),
     )
+
+
+def _answer(ask: Ask) -> Sequence[str]:
+    """What is said where nobody asks how much. What a tool is called with has a form of its own."""
+    return ask.said if ask.said and ask.tool is None and ask.output is None else _SENTENCE
+
+
+def _units(ask: Ask, audio: int, cache_write_1h: int) -> Mapping[str, int]:
+    decided = {"output_audio_tokens": audio, "cache_write_1h_tokens": cache_write_1h}
+    return {**ask.units, **{name: value for name, value in decided.items() if value}}
 
 
 def _offered(terms: Terms, model: Model) -> Terms:
@@ -142,6 +207,7 @@ def _offered(terms: Terms, model: Model) -> Terms:
         service_tier=terms.service_tier if terms.service_tier in model.offers else PLAIN.service_tier,
         speed=terms.speed if terms.speed in model.offers else PLAIN.speed,
         cache_ttl=terms.cache_ttl,
+        geo=terms.geo,
     )
 
 
@@ -159,9 +225,16 @@ def pieces(generation: Generation) -> Iterator[tuple[str, int]]:
         yield "".join(_tokens(generation, start, end)), end - start
 
 
+def thoughts(generation: Generation) -> Iterator[str]:
+    """The reasoning of one choice, for dialects that can show it: a word for each token, piece by piece."""
+    size = -(-generation.reasoning // PIECES_MAX) or 1
+    for start in range(0, generation.reasoning, size):
+        yield _CYCLE[start % len(_CYCLE)] * min(size, generation.reasoning - start)
+
+
 def _tokens(generation: Generation, start: int, end: int) -> Sequence[str]:
     if generation.ask.words.output is None:
-        return _SENTENCE[start:end]
+        return _answer(generation.ask)[start:end]
     length = len(_CYCLE)
     first, last = start // length, -(-end // length)
     return (_CYCLE * (last - first))[start - first * length : end - first * length]

@@ -1,37 +1,34 @@
-"""OpenAI's `/v1/chat/completions`: its requests, answers, streams and errors. Pure."""
+"""OpenAI's `/v1/chat/completions`: its requests, answers and streams. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from .dialect import Frame
-from .generation import PLAIN, Ask, Generation, Terms, argument_pieces, arguments, pieces, prompt_tokens, text
+from .generation import BYTES_PER_TOKEN, NO_UNITS, Ask, Generation, argument_pieces, arguments, pieces, prompt_tokens, text
+from .openai_dialect import OpenAIDialect, missing, named, one_of, terms, tool_of, within
+from .openai_media import NONE, media_of
 from .reading import NOTHING, decode, obey
-from .refusals import RefusedError, invalid
+from .refusals import invalid
+from .schemas import Format, said_in
 from .spoil import spoil_usage
+from .wire import Request
+from .words import Words
 
 CHOICES_MAX = 128
-_TIERS = {"flex": Terms(service_tier="flex"), "priority": Terms(service_tier="priority"), "fast": Terms(service_tier="priority")}
-_QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-    }
-)
-_CODE_OF_STATUS = {401: "invalid_api_key", 402: "insufficient_quota", 429: "rate_limit_exceeded"}
+_AUDIO_OUT_DEFAULT = 20
+_AUDIO_FORMATS = ("wav", "aac", "mp3", "flac", "opus", "pcm16")
+_SOUND_OF_TOKEN = b"AAAA" * 800
+"""In base64: 2,400 bytes, a twentieth of a second of silence in 16-bit mono at 24 kHz."""
+_SOUND_PIECE_TOKENS = 10
 # The shapes as templates: msgspec would be as right, but this runs beside the load that measures the gateway.
 _COMPLETION = b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"service_tier":"%b","system_fingerprint":null,"choices":[%b]%b}'
 _CHOICE = b'{"index":%d,"message":%b,"logprobs":null,"finish_reason":"%b"}'
 _CHUNK = b'data: {"id":"chatcmpl-%b","object":"chat.completion.chunk","created":%d,"model":%b,"service_tier":"%b","system_fingerprint":null,"choices":['
 _USAGE = (
     b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
-    b'"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d,"audio_tokens":0},"completion_tokens_details":'
-    b'{"reasoning_tokens":%d,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}'
+    b'"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d,"audio_tokens":%d,"image_tokens":%d},"completion_tokens_details":'
+    b'{"reasoning_tokens":%d,"audio_tokens":%d,"accepted_prediction_tokens":%d,"rejected_prediction_tokens":%d}}'
 )
 _DONE = b"data: [DONE]\n\n"
 _encode = msgspec.json.encode
@@ -39,6 +36,18 @@ _encode = msgspec.json.encode
 
 class _StreamOptions(msgspec.Struct, gc=False):
     include_usage: bool | None = None
+
+
+class _Audio(msgspec.Struct, gc=False):
+    format: str | None = None
+
+
+class _Prediction(msgspec.Struct):
+    content: msgspec.Raw = NOTHING
+
+
+class _CacheOptions(msgspec.Struct, gc=False):
+    ttl: str | None = None
 
 
 class _Body(msgspec.Struct):
@@ -51,53 +60,47 @@ class _Body(msgspec.Struct):
     max_tokens: int | None = None
     n: int | None = None
     service_tier: str | None = None
-
-
-class _Function(msgspec.Struct):
-    name: str = "tool"
-
-
-class _Tool(msgspec.Struct):
-    function: _Function = msgspec.field(default_factory=_Function)
+    modalities: list[str] | None = None
+    audio: _Audio | None = None
+    prediction: _Prediction | None = None
+    web_search_options: dict[str, msgspec.Raw] | None = None
+    prompt_cache_options: _CacheOptions | None = None
+    response_format: Format | None = None
 
 
 _body = msgspec.json.Decoder(_Body)
-_tool = msgspec.json.Decoder(_Tool)
 
 
-class OpenAIChat:
+class OpenAIChat(OpenAIDialect):
     """The dialect; it has no state."""
 
-    name = "openai"
-    provider = "openai"
-    id_header = b"x-request-id"
-    account_headers = (
-        b"openai-organization: sim-organization\r\nopenai-project: proj_sim\r\nopenai-version: 2020-10-01\r\n"
-        b"x-ratelimit-limit-requests: 10000\r\nx-ratelimit-remaining-requests: 9999\r\nx-ratelimit-reset-requests: 6ms\r\n"
-    )
-
-    def read(self, body: bytes) -> Ask:
+    def read(self, request: Request) -> Ask:
         """The request. What the provider would refuse is refused."""
-        asked = decode(_body, body)
-        if not asked.model:
-            raise invalid("you must provide a model parameter")
+        asked = decode(_body, request.body)
+        model = named(asked.model)
         if not asked.messages:
-            raise invalid("Missing required parameter: 'messages'.", param="messages", code="missing_required_parameter")
-        choices = 1 if asked.n is None else asked.n
-        if not 1 <= choices <= CHOICES_MAX:
-            raise invalid(f"Invalid value for 'n': expected an integer from 1 to {CHOICES_MAX}.", param="n")
+            raise missing("messages")
+        choices = within("n", asked.n, 1, CHOICES_MAX, 1)
         words = obey(asked.messages)
         tools = asked.tools or []
+        media = media_of(request.body, asked.messages, words, model)
+        prompt = prompt_tokens(asked.messages, tools, NOTHING, without=media.bytes) + media.tokens
         return Ask(
-            model=asked.model,
-            prompt=prompt_tokens(asked.messages, tools, NOTHING),
+            model=model,
+            prompt=prompt,
             cap=_cap(asked),
             choices=choices,
             streamed=bool(asked.stream),
             reports_usage=bool(asked.stream_options and asked.stream_options.include_usage),
-            tool=decode(_tool, tools[0]).function.name if words.tool and tools else None,
-            terms=_TIERS.get(asked.service_tier, PLAIN) if asked.service_tier else PLAIN,
+            tool=tool_of(tools, words),
+            terms=terms(asked.service_tier, words, cache_ttl=(asked.prompt_cache_options and asked.prompt_cache_options.ttl) or ""),
             words=words,
+            said=said_in(asked.response_format),
+            audio=_audio(asked, words),
+            rejected=_rejected(asked, words),
+            units=NO_UNITS if media is NONE else media.units,
+            fees=_fees(model, words, asked=asked.web_search_options is not None),
+            detail=asked.prediction,
         )
 
     def answer(self, generation: Generation) -> bytes:
@@ -124,33 +127,6 @@ class OpenAIChat:
                 yield before + b'],"usage":' + usage + b"}\n\n", 0
         yield _DONE, 0
 
-    def error(self, refused: RefusedError, call_id: bytes) -> bytes:
-        """An error object; its request id is in the header only."""
-        del call_id
-        code = refused.code or _CODE_OF_STATUS.get(refused.status)
-        return _encode(
-            {"error": {"message": refused.message, "type": _error_type(refused.status, code), "param": refused.param, "code": code}}
-        )
-
-    def error_frame(self, refused: RefusedError, call_id: bytes) -> bytes:
-        """The same object as an event."""
-        return b"data: " + self.error(refused, call_id) + b"\n\n"
-
-    def no_credential(self) -> RefusedError:
-        """No bearer key."""
-        return RefusedError(401, "You didn't provide an API key. Provide it in an Authorization header using Bearer auth.")
-
-    def unknown_model(self, name: str) -> RefusedError:
-        """No such model."""
-        return RefusedError(
-            404, f"The model `{name}` does not exist or you do not have access to it.", code="model_not_found", param="model"
-        )
-
-    def too_long(self, tokens: int, window: int) -> RefusedError:
-        """Too long for the model."""
-        message = f"This model's maximum context length is {window} tokens. However, your messages resulted in {tokens} tokens."
-        return invalid(message, param="messages", code="context_length_exceeded")
-
 
 def _cap(asked: _Body) -> int | None:
     if asked.max_completion_tokens is not None and asked.max_tokens is not None:
@@ -162,6 +138,33 @@ def _cap(asked: _Body) -> int | None:
     return cap
 
 
+def _audio(asked: _Body, words: Words) -> int:
+    """Tokens of sound for each choice: none unless the request asks for sound."""
+    if not asked.modalities or "audio" not in asked.modalities:
+        return 0
+    if asked.audio is None:
+        raise missing("audio")
+    one_of("audio.format", asked.audio.format, ("pcm16",) if asked.stream else _AUDIO_FORMATS, "wav")
+    return _AUDIO_OUT_DEFAULT if words.audio_out is None else words.audio_out
+
+
+def _rejected(asked: _Body, words: Words) -> int:
+    """No more of a prediction is rejected than it has: a quarter of its bytes."""
+    if asked.prediction is None:
+        return 0
+    if asked.n is not None and asked.n > 1:
+        raise invalid("Predicted outputs are not supported when 'n' is greater than 1.", param="n")
+    return min(words.rejected, -(-len(asked.prediction.content) // BYTES_PER_TOKEN))
+
+
+def _fees(model: str, words: Words, *, asked: bool) -> Mapping[str, int]:
+    """Searches of the web: one for a model that always searches or a request that asks for it, unless the words say how many."""
+    searches = "-search-" in model
+    if not (searches or asked):
+        return NO_UNITS
+    return {"web_search_preview" if "-search-preview" in model else "web_search": words.web_search or 1}
+
+
 def _finish_reason(generation: Generation) -> bytes:
     if generation.truncated:
         return b"length"
@@ -169,10 +172,17 @@ def _finish_reason(generation: Generation) -> bytes:
 
 
 def _message(generation: Generation) -> bytes:
+    if generation.audio:
+        sound = {**_sound(generation), "data": (_SOUND_OF_TOKEN * generation.audio).decode(), "transcript": text(generation)}
+        return b'{"role":"assistant","content":null,"refusal":null,"annotations":[],"audio":%b}' % _encode(sound)
     if generation.ask.tool is None:
         return b'{"role":"assistant","content":%b,"refusal":null,"annotations":[]}' % _encode(text(generation))
     call = _encode(_tool_call(generation, arguments(generation)))
     return b'{"role":"assistant","content":null,"tool_calls":[%b],"refusal":null,"annotations":[]}' % call
+
+
+def _sound(generation: Generation) -> dict[str, object]:
+    return {"id": f"audio_{generation.stem.decode()}", "expires_at": generation.created_s + 3600}
 
 
 def _tool_call(generation: Generation, written: str) -> dict[str, object]:
@@ -180,6 +190,8 @@ def _tool_call(generation: Generation, written: str) -> dict[str, object]:
 
 
 def _first_delta(generation: Generation) -> bytes:
+    if generation.audio:
+        return _encode({"role": "assistant", "content": None, "refusal": None, "audio": {**_sound(generation), "transcript": ""}})
     if generation.ask.tool is None:
         return b'{"role":"assistant","content":"","refusal":null}'
     return _encode({"role": "assistant", "content": None, "tool_calls": [{"index": 0, **_tool_call(generation, "")}]})
@@ -198,7 +210,9 @@ def _chunk(generation: Generation) -> tuple[bytes, bytes]:
 def _piece_frames(generation: Generation, before: bytes, after: bytes) -> Iterator[Frame]:
     """The pieces, every choice's first, then every choice's second. The reasoning before the first piece counts with it."""
     hidden = generation.reasoning
-    if generation.ask.tool is None:
+    if generation.audio:
+        delta, delta_end, written_pieces = b'{"audio":{"transcript":', b"}}", pieces(generation)
+    elif generation.ask.tool is None:
         delta, delta_end, written_pieces = b'{"content":', b"}", pieces(generation)
     else:
         delta, delta_end, written_pieces = b'{"tool_calls":[{"index":0,"function":{"arguments":', b"}}]}", argument_pieces(generation)
@@ -209,18 +223,31 @@ def _piece_frames(generation: Generation, before: bytes, after: bytes) -> Iterat
         for each in openings:
             yield each + written, tokens + hidden
         hidden = 0
+    for size in _sound_pieces(generation.audio):
+        for index in range(generation.ask.choices):
+            delta = b'{"index":%d,"delta":{"audio":{"data":"%b"}},"logprobs":null,"finish_reason":null}' % (index, _SOUND_OF_TOKEN * size)
+            yield before + delta + after, size
+
+
+def _sound_pieces(tokens: int) -> Iterator[int]:
+    for start in range(0, tokens, _SOUND_PIECE_TOKENS):
+        yield min(_SOUND_PIECE_TOKENS, tokens - start)
 
 
 def _usage(generation: Generation) -> bytes:
     """What is reported, as JSON; empty when nothing is."""
-    prompt, output = generation.ask.prompt, generation.output_total
-    counts = (prompt, output, prompt + output, generation.cached, generation.cache_write, generation.reasoning_total)
-    return spoil_usage(_USAGE % counts, generation.ask.words.usage, "prompt_tokens")
-
-
-def _error_type(status: int, code: str | None) -> str:
-    if code in _QUOTA_CODES:
-        return "insufficient_quota"
-    if status == 429:  # noqa: PLR2004  # HTTP's own number
-        return "rate_limit_exceeded"
-    return "invalid_request_error" if status < 500 else "server_error"  # noqa: PLR2004  # HTTP's own number
+    ask, units = generation.ask, generation.units
+    counts = (
+        ask.prompt,
+        generation.output_total,
+        ask.prompt + generation.output_total,
+        generation.cached,
+        generation.cache_write,
+        units.get("input_audio_tokens", 0),
+        units.get("input_image_tokens", 0),
+        generation.reasoning_total,
+        units.get("output_audio_tokens", 0),
+        min(ask.words.accepted, generation.visible) if isinstance(ask.detail, _Prediction) else 0,
+        ask.rejected,
+    )
+    return spoil_usage(_USAGE % counts, ask.words.usage, "prompt_tokens")

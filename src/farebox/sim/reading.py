@@ -6,10 +6,12 @@ from typing import TypeVar
 import msgspec
 
 from .refusals import invalid
+from .wire import Request
 from .words import NO_WORDS, BadWordError, Words, read_words
 
 T = TypeVar("T")
 NOTHING = msgspec.Raw(b"")
+_TEXT_PARTS = frozenset({"text", "input_text"})
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -23,6 +25,12 @@ class _Message(msgspec.Struct):
 
 
 _message = msgspec.json.Decoder(_Message)
+
+
+def has_bearer(request: Request) -> bool:
+    """Whether the call carries a bearer key."""
+    scheme, _, secret = request.headers.get(b"authorization", b"").partition(b" ")
+    return bool(secret.strip()) and scheme.lower() == b"bearer"
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
@@ -43,7 +51,11 @@ def obey(messages: Sequence[msgspec.Raw]) -> Words:
 
 
 def _words(content: str | list[_Part] | None) -> Words:
-    said = content if isinstance(content, str) else "\n".join([part.text for part in content or () if part.type == "text"])
+    return heed(content if isinstance(content, str) else "\n".join([part.text for part in content or () if part.type in _TEXT_PARTS]))
+
+
+def heed(said: str) -> Words:
+    """The words in a text. Raises `RefusedError` naming the one that cannot be obeyed."""
     try:
         return read_words(said)
     except BadWordError as problem:

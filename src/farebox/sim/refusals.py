@@ -2,15 +2,16 @@
 
 
 class RefusedError(Exception):
-    """The call is answered with an error status and is not billed."""
+    """The call is answered with an error status and is not billed, but for the input tokens that say so."""
 
-    def __init__(self, status: int, message: str, *, code: str = "", param: str | None = None, delay_ms: int = 0) -> None:
+    def __init__(self, status: int, message: str, *, code: str = "", param: str | None = None, delay_ms: int = 0, billed: int = 0) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.param = param
         self.delay_ms = delay_ms
+        self.billed = billed
 
 
 def invalid(message: str, param: str | None = None, code: str = "") -> RefusedError:

@@ -62,7 +62,7 @@ def generated(dialect: Dialect, generation: Generation, request: Request, header
     ask, words = generation.ask, generation.ask.words
     if not ask.streamed and words.at_once:
         settle(call, generation, State.FINISHED)
-        return plain(request, dialect.answer(generation), headers=headers)
+        return plain(request, dialect.answer(generation), headers=headers, content_type=ask.content_type or JSON)
     meter = Meter(call, generation)
     if words.garbage:
         return Reply(request.keep_alive, script=_spoilt(dialect, generation, request, headers, meter), meter=meter)
@@ -77,7 +77,7 @@ def _whole(dialect: Dialect, generation: Generation, request: Request, headers: 
     if words.delay:
         yield words.delay
     body = dialect.answer(generation)
-    written = head(200, JSON, headers, len(body), request)
+    written = head(200, generation.ask.content_type or JSON, headers, len(body), request)
     stop = words.stall if words.cut is None else words.cut
     if stop is None:
         meter.end(State.FINISHED)
@@ -93,7 +93,7 @@ def _streamed(dialect: Dialect, generation: Generation, request: Request, header
     words = generation.ask.words
     if words.delay:
         yield words.delay
-    yield head(200, SSE, headers + b"cache-control: no-cache\r\n", None, request)
+    yield head(200, generation.ask.content_type or SSE, headers + b"cache-control: no-cache\r\n", None, request)
     stop = next((count for count in (words.cut, words.stall, words.fail) if count is not None), -1)
     sent, waiting = 0, b""
     for data, tokens in dialect.frames(generation):
@@ -157,5 +157,5 @@ def _spoilt(dialect: Dialect, generation: Generation, request: Request, headers:
 def _spoil(dialect: Dialect, generation: Generation) -> Spoilt:
     how = generation.ask.words.garbage
     if generation.ask.streamed:
-        return spoil_answer([data for data, _ in dialect.frames(generation)], SSE, how)
-    return spoil_answer([dialect.answer(generation)], JSON, how)
+        return spoil_answer([data for data, _ in dialect.frames(generation)], generation.ask.content_type or SSE, how)
+    return spoil_answer([dialect.answer(generation)], generation.ask.content_type or JSON, how)

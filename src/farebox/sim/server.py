@@ -11,6 +11,7 @@ import uvloop
 
 from .bill import Bill
 from .connection import Connection
+from .options import PLAIN_OPTIONS, Options
 from .prices import list_models
 from .site import Site
 
@@ -36,13 +37,15 @@ class Server:
         await self._listener.wait_closed()
 
 
-async def serve(host: str = "127.0.0.1", port: int = 0, *, tls_cert: str | None = None, tls_key: str | None = None) -> Server:
+async def serve(
+    host: str = "127.0.0.1", port: int = 0, *, tls_cert: str | None = None, tls_key: str | None = None, options: Options = PLAIN_OPTIONS
+) -> Server:
     """Start a simulator on the running loop. Port 0 takes any free one."""
     context = _tls_context(tls_cert, tls_key)
     list_models("openai")  # reading the price data takes a while: now, not in the first call
     loop = asyncio.get_running_loop()
     bill = Bill()
-    site = Site(bill)
+    site = Site(bill, options=options)
     connections: set[Connection] = set()
     listener = await loop.create_server(lambda: Connection(site, loop, connections), host, port, ssl=context, backlog=_BACKLOG)
     return Server(listener, connections, bill, host=host, tls=context is not None)
@@ -54,10 +57,11 @@ def run(
     tls_cert: str | None = None,
     tls_key: str | None = None,
     announce: Callable[[str], None] | None = None,
+    options: Options = PLAIN_OPTIONS,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Tells its URL when it is ready, on standard output if nobody else wants it. Raises ValueError and OSError."""
     host, port = parse_listen(listen)
-    uvloop.run(_run(host, port, tls_cert, tls_key, announce or _print_line))
+    uvloop.run(_run(host, port, tls_cert, tls_key, announce or _print_line, options))
 
 
 def parse_listen(listen: str) -> tuple[str, int]:
@@ -68,12 +72,12 @@ def parse_listen(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
 
 
-async def _run(host: str, port: int, tls_cert: str | None, tls_key: str | None, announce: Callable[[str], None]) -> None:
+async def _run(host: str, port: int, tls_cert: str | None, tls_key: str | None, announce: Callable[[str], None], options: Options) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    server = await serve(host, port, tls_cert=tls_cert, tls_key=tls_key)
+    server = await serve(host, port, tls_cert=tls_cert, tls_key=tls_key, options=options)
     gc.freeze()  # the price data stays for good: no need to walk it again and again
     announce(server.url)
     await stop.wait()

@@ -34,8 +34,10 @@ def _times(usage: Mapping[str, object], factor: int) -> dict[str, object]:
 
 
 def _scaled(value: object, factor: int) -> object:
-    if isinstance(value, int):
+    if isinstance(value, (int, float)):
         return value * factor
+    if isinstance(value, list):
+        return [_scaled(each, factor) for each in value]
     return _times(value, factor) if isinstance(value, dict) else value
 
 

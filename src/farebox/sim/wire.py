@@ -1,9 +1,12 @@
 """HTTP/1.1 as bytes: what a request came to, and heads and chunks of answers. Pure."""
 
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from types import MappingProxyType
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -32,6 +35,17 @@ class Request(msgspec.Struct, gc=False):
     """HTTP/1.1 and later."""
     too_large: bool
     """The body was, and has been thrown away."""
+    arguments: Mapping[str, str] = MappingProxyType({})
+    """The values in the path, once its route is found."""
+
+    @property
+    def path(self) -> bytes:
+        """The target without its query."""
+        return self.target.partition(b"?")[0]
+
+    def query(self) -> dict[str, str]:
+        """The query's fields."""
+        return dict(parse_qsl(self.target.partition(b"?")[2].decode("latin-1"), keep_blank_values=True))
 
 
 def head(status: int, content_type: bytes, headers: bytes, length: int | None, request: Request) -> bytes:
