@@ -20,6 +20,15 @@ tag_bytes_max = 128
 user_bytes_max = 256
 run_id_bytes_max = 128
 choices_max = 128
+request_media_max = 1500
+"""Pictures, documents and recordings in one request."""
+tool_calls_default = 4
+"""How often a call may use the provider's own tools, where the caller does not say."""
+tool_calls_max = 128
+search_tokens_max = 32_768
+"""What one search of a provider's own tool adds to the prompt at most (providers.md §5.4)."""
+grounding_queries_max = 8
+"""How many queries are held for where grounding is charged by the query: the API has no cap for them. More are charged as reported."""
 request_head_bytes_max = 64 * KIB
 
 # --- an answer -----------------------------------------------------------------------------------------------------------------
@@ -43,6 +52,18 @@ upstream_idle_s_max = 55
 attempts_max = 2
 upstream_headers_max = 200
 upstream_connections_per_origin_max = 1000
+connect_failures_max = 4
+"""So many in a row, and calls are not let wait for the next one."""
+upstream_errors_max = 20
+upstream_pause_ms_min = 500
+upstream_pause_ms_max = 30_000
+upstream_try_s_max = 10
+"""How long the one call after a pause may be the only one."""
+more_keys_max = 15
+"""Keys of a provider beside the first."""
+provider_key_pause_ms_min = 5_000
+provider_key_pause_ms_max = 60_000
+purposes_passed_over_max = 256
 
 # --- a call in flight ------------------------------------------------------------------------------------------------------------
 calls_in_flight_max = 4000
@@ -60,6 +81,9 @@ settle_s_max = 10
 default_max_output_tokens = 8192
 min_output_tokens = 256
 context_tokens_unknown_max = 2_000_000
+extra_tokens_max = 20_000_000
+"""What a setting may admit one thing to add to a call (`providers.NAME.bounds`)."""
+extra_fee_nano_max = 100_000_000_000
 
 # --- ledger --------------------------------------------------------------------------------------------------------------------
 queue_commands_max = 20_000
@@ -73,6 +97,19 @@ event_s_ahead_max = 300
 journal_bytes_max = 8 * MIB
 journal_answer_bytes_max = 16 * KIB
 outage_retry_ms_max = 1000
+
+# --- objects that providers keep, and answers that come later --------------------------------------------------------------------
+response_kept_s = 31 * 24 * 3600
+object_kept_s = 400 * 24 * 3600
+counts_at_once_max = 8
+"""Requests whose input is being counted before they are refused."""
+count_s_max = 5
+background_s_max = 24 * 3600
+background_lease_s = 90
+background_poll_s_max = 60
+background_poll_pause_ms_min = 2_000
+background_poll_pause_ms_max = 60_000
+background_polls_at_once_max = 16
 
 # --- pages -----------------------------------------------------------------------------------------------------------------------
 page_rows_max = 1000
