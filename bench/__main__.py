@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import agent_day, holds, machine, report, scenarios, two_gateways
+from bench.against import WITHIN, against
 from bench.certificate import certificate
 from bench.flat import flatness
 from bench.house import House, house, seed
@@ -48,6 +49,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=None, help="where the ledgers lie; a memory file system is refused")
     parser.add_argument("--quick", action="store_true", help="short runs and small ledgers: for a look, not for quoting")
     parser.add_argument("--only", action="append", choices=sorted(_SQLITE | _POSTGRES), help="one scenario (may be repeated)")
+    parser.add_argument("--against", metavar="COMMIT", help="instead: chat calls through that commit's gateway and this one, in turn")
     parser.add_argument("--json", type=Path, help="also write everything to a file")
     asked = parser.parse_args()
     for name in asked.only or ():
@@ -75,9 +77,18 @@ class Bench:
         """0 when every figure is worth something."""
         began = time.monotonic()
         self.tell("machine", machine.describe(self.folder))
+        if self.asked.against:
+            return self.beside(self.asked.against, began)
         verdict = self.on_sqlite() if self.asked.store == "sqlite" else self.on_postgres()
         last = {"verify": verdict, "loop speed (M additions/s)": machine.loop_speed(), "took s": round(time.monotonic() - began)}
         return _end(self.asked, self.results, last)
+
+    def beside(self, revision: str, began: float) -> int:
+        """This code and an earlier commit's."""
+        figures = against(revision, self.folder, seconds=self.seconds, rounds=self.rounds)
+        self.results["against"] = figures
+        report.show(f"against {revision}", figures, f"no figure more than {WITHIN:.0%} worse")
+        return _end(self.asked, self.results, {"took s": round(time.monotonic() - began)})
 
     def tell(self, name: str, figures: Figures) -> None:
         self.results[name] = figures

@@ -11,7 +11,8 @@ from bench.report import Checked, Figures, at_most, spread
 from bench.scenarios import MODEL, chat
 from farebox.gateway.identify import hash_of
 from farebox.ids import new_id
-from farebox.ledger.commands import Affine, Authorize, Bound, Capture, Result
+from farebox.ledger.bounds import Affine, Bound
+from farebox.ledger.commands import Authorize, Capture, Result
 from farebox.store.reading import Reader
 
 _KEYS_FEW = 10

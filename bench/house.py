@@ -85,8 +85,11 @@ class House:
         tls: tuple[Path, Path] | None = None,
         postgres: Postgres | None = None,
         cores: tuple[int, ...] = (GATEWAY_CORE,),
+        source: Path | None = None,
     ) -> None:
+        """`source`: whose gateway is run, if not that of this code."""
         self.folder = folder
+        self.source = source
         self.tls = tls
         self.postgres = postgres
         self.place: Place = folder / "farebox.db" if postgres is None else postgres.url
@@ -123,7 +126,8 @@ class House:
         note = home / "gateway.json"
         note.unlink(missing_ok=True)
         with (home / "log").open("a") as log:
-            process = Process(core, sys.executable, "-m", "farebox", "serve", "--config", str(home / "bench.toml"), stdout=log, stderr=log)
+            command = (sys.executable, "-m", "farebox", "serve", "--config", str(home / "bench.toml"))
+            process = Process(core, *command, source=self.source, stdout=log, stderr=log)
         for _ in range(600):
             if note.exists() and note.read_text().strip():
                 process.check_pinned()
@@ -275,8 +279,9 @@ def house(
     tls: tuple[Path, Path] | None = None,
     postgres: Postgres | None = None,
     cores: tuple[int, ...] = (GATEWAY_CORE,),
+    source: Path | None = None,
 ) -> Iterator[House]:
-    opened = House(folder, tls=tls, postgres=postgres, cores=cores)
+    opened = House(folder, tls=tls, postgres=postgres, cores=cores, source=source)
     try:
         yield opened
     finally:

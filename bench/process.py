@@ -17,12 +17,14 @@ _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.st
 class Process:
     """A command that runs on one core."""
 
-    def __init__(self, core: int, *command: str, **more: Any) -> None:
+    def __init__(self, core: int, *command: str, source: Path | None = None, **more: Any) -> None:
+        """`source`: where the package is, if not where this one is."""
         self.core = core
+        environment = _ENVIRONMENT if source is None else _ENVIRONMENT | {"PYTHONPATH": str(source)}
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {core})  # a child starts where its parent is: so no thread of it is ever elsewhere
         try:
-            self.popen = subprocess.Popen(command, text=True, env=_ENVIRONMENT, **more)
+            self.popen = subprocess.Popen(command, text=True, env=environment, **more)
         finally:
             os.sched_setaffinity(0, before)
 

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -19,12 +19,15 @@ from farebox.control.context import Context
 from farebox.gateway import told
 from farebox.gateway.asgi import Gateway
 from farebox.gateway.authorize import Authorizer
+from farebox.gateway.background import Background
 from farebox.gateway.call import Calls, Shelf
+from farebox.gateway.counting import Counter
 from farebox.gateway.flights import Flights
 from farebox.gateway.forward import Forwarder
 from farebox.gateway.free import Free
 from farebox.gateway.identify import Keyring
 from farebox.gateway.outage import Outage
+from farebox.gateway.owned import Owned
 from farebox.gateway.quote import Quoter
 from farebox.gateway.relay import Relay
 from farebox.gateway.settle import Settler
@@ -32,16 +35,18 @@ from farebox.gateway.upstream import Upstream, UpstreamLimits
 from farebox.ids import new_id
 from farebox.ledger.commands import Authorize
 from farebox.pricing.importer import from_genai_prices
-from farebox.providers.catalogue import Catalogue, describe
+from farebox.providers.catalogue import Catalogue
+from farebox.providers.configured import catalogue_of
 from farebox.serving import Asgi, ControlThread, Receive, Scope, Send, listening_socket, server
-from farebox.settings import Provider as ProviderSettings
 from farebox.settings import Settings, parse_address
 from farebox.store.batcher import Batcher
+from farebox.store.objects import Objects
 from farebox.store.opening import open_store
 from farebox.store.pricebook import publish, publishing
 from farebox.store.reading import Lookup, Reader
 from farebox.store.reports import Reports
 from farebox.store.sweeper import Sweeper
+from farebox.store.waiting import Queue
 
 _log = structlog.get_logger()
 _CONTROL = ("/api/", "/healthz", "/readyz", "/metrics", "/console")
@@ -57,29 +62,6 @@ def open_ledger(settings: Settings, *, clock: Clock = wall_clock, vfs: str | Non
         metrics.commit_seconds.observe(round(seconds * US_PER_S))
 
     return Batcher(open_store(settings.place, alarm=told.alarm, clock=clock, vfs=vfs), observe=observe)
-
-
-def catalogue_of(settings: Settings) -> Catalogue:
-    """The providers and aliases of these settings. Raises SettingsError."""
-    return Catalogue(
-        [_provider(name, provider) for name, provider in settings.providers.items()],
-        {alias: model.route[0] for alias, model in settings.models.items()},
-    )
-
-
-def _provider(name: str, given: ProviderSettings) -> Any:
-    return describe(
-        name,
-        given.api_key.get_secret_value(),
-        dialect=given.dialect,
-        base_url=given.base_url,
-        prices=given.prices,
-        cap_field=given.cap_field,
-        drains=given.on_disconnect == "drain",
-        stops_billing_on_cancel=given.stops_billing_on_cancel,
-        proxy=given.proxy,
-        ca_file=str(given.ca_file) if given.ca_file else None,
-    )
 
 
 def quoter_of(settings: Settings, catalogue: Catalogue) -> Quoter:
@@ -161,6 +143,8 @@ class Running:
             _log.warning("swept", holds=swept, why="an earlier process ended without settling them")
         self.new_admin_key = await furnish(settings, self.batcher, self.clock)
         self._lookup = Lookup(settings.place)
+        self._objects = Objects(settings.place, self.batcher, self.clock)
+        self._waiting = Queue(settings.place, self.batcher, owner=self.owner, clock=self.clock)
         self._shelf = Shelf(self._lookup, await self._lookup.books_since(None))
         self.flights = Flights(
             calls_max=limits.calls_in_flight_max,
@@ -172,6 +156,7 @@ class Running:
         self.upstream = Upstream(UpstreamLimits(first_byte_s=limits.first_byte_s_max, idle_s=limits.stream_idle_s_max))
         self.app = self._wire()
         self._sweeping = asyncio.ensure_future(self.sweeper.run())
+        self._background.begin()
         self._ready = ""
 
     def _wire(self) -> Gateway:
@@ -190,14 +175,19 @@ class Running:
         self.settler = Settler(self.batcher, self.outage, clock, teller.settled)
         keyring, shelf = Keyring(self._lookup), self._shelf
         forwarder = Forwarder(self.upstream, self.catalogue)
+        self.turns = forwarder.turns
+        self._background = Background(self._waiting, self.batcher, self.outage, self.settler, forwarder, self.quoter, self.catalogue, clock)
+        owned = Owned(self._objects)
         calls = Calls(
             keyring=keyring,
             shelf=shelf,
             quoter=self.quoter,
             authorizer=authorizer,
             forwarder=forwarder,
-            relay=Relay(self.settler, self.flights, clock, records=settings.limits.replay_kept_s > 0),
+            counter=Counter(forwarder),
+            relay=Relay(self.settler, self._background, self.flights, self.turns, clock, records=settings.limits.replay_kept_s > 0),
             settler=self.settler,
+            owned=owned,
             flights=self.flights,
             batcher=self.batcher,
             clock=clock,
@@ -209,6 +199,8 @@ class Running:
             quoter=self.quoter,
             forwarder=forwarder,
             calls=calls,
+            owned=owned,
+            background=self._background,
             flights=self.flights,
             catalogue=self.catalogue,
             clock=clock,
@@ -233,6 +225,7 @@ class Running:
         metrics.journal_records.set(self.outage.records)
         metrics.queue.set(self.batcher.waiting)
         metrics.upstream_open.set(stats.open)
+        self.turns.show()
         return {"in_flight": len(self.flights), "queue": self.batcher.waiting}
 
     def unheard(self, asked: Authorize) -> None:
@@ -257,7 +250,9 @@ class Running:
 
     async def end(self, patience_s: float) -> None:
         """Takes no more calls, lets those on their way end and settles every one, then closes the ledger."""
+        self._background.stop()
         await self.flights.close(patience_s)
+        await self._background.close()
         await self.settler.close()
         await self.outage.close()
         self.lines.flush()
@@ -267,6 +262,8 @@ class Running:
     def close(self) -> None:
         """The very last thing: nothing may submit any more."""
         self.sweeper.close()
+        self._objects.close()
+        self._waiting.close()
         self._lookup.close()
         self.batcher.close()  # last, so that the store folds its log into its file
 

@@ -75,6 +75,15 @@ written_off_usd = Counter("farebox_written_off_dollars", "Dollars that could not
 unknown_fields = Counter(
     "farebox_unknown_fields", "Requests with a field that the dialect does not know, by its name.", ["dialect", "field"], registry=REGISTRY
 )
+counted_inputs = Counter(
+    "farebox_counted_inputs", "Requests whose input was counted because its bound did not fit.", ["provider", "where"], registry=REGISTRY
+)
+input_bound_ratio = Spread(
+    "farebox_input_bound_ratio",
+    "Input tokens that were billed, for each that was held for. Above 1 the bound is wrong.",
+    (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
+    scale=1000,
+)
 bound_exceeded = Counter("farebox_input_bound_exceeded", "Requests whose input was more than its bound.", ["provider"], registry=REGISTRY)
 alarms = Counter("farebox_alarms", "Things an operator should look at, by name.", ["name"], registry=REGISTRY)
 workers = Gauge("farebox_workers", "Gateway processes that answer at this address.", registry=REGISTRY)
@@ -90,6 +99,12 @@ journal_records = Gauge(
 journaled = Counts("farebox_journaled", "Settlements written to the capture journal, because the ledger could not be reached.")
 replayed = Counts("farebox_replayed", "Settlements that the ledger took when it could be reached again, or after a restart.")
 queue = Gauge("farebox_ledger_queue", "Commands waiting for the ledger.", registry=REGISTRY)
+upstream_away = Gauge(
+    "farebox_upstream_away", "1: the provider failed lately, and only a call now and then is let through.", ["provider"], registry=REGISTRY
+)
+provider_keys_resting = Gauge(
+    "farebox_provider_keys_resting", "Provider keys that the provider refuses, by provider.", ["provider"], registry=REGISTRY
+)
 upstream_open = Gauge("farebox_upstream_connections", "Connections to providers.", registry=REGISTRY)
 batch_size = Spread("farebox_ledger_batch_commands", "Commands per commit.", (1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
 _FAST = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.01, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 5.0)

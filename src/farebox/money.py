@@ -3,7 +3,7 @@
 `Decimal` appears here and nowhere else: to read what people type, and to print it. A float never does.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from functools import lru_cache
 
 NANO_PER_USD = 1_000_000_000
@@ -29,7 +29,12 @@ def parse_pico(text: str) -> int:
     return _parse(text, PICO_PER_USD, "pico-dollars")
 
 
-def _parse(text: str, scale: int, unit: str) -> int:
+def parse_pico_up(text: str) -> int:
+    """Pico-dollars of what a provider says in dollars, rounded up: it may say them in a float, with more decimal places than money has."""
+    return _parse(text, PICO_PER_USD, "pico-dollars", up=True)
+
+
+def _parse(text: str, scale: int, unit: str, *, up: bool = False) -> int:
     try:
         value = Decimal(text.strip().removeprefix("$"))
     except InvalidOperation:
@@ -39,6 +44,8 @@ def _parse(text: str, scale: int, unit: str) -> int:
     if value.adjusted() > _EXPONENT_MAX or abs(value) * scale >= NANO_MAX:
         raise NotMoneyError(f"{text!r} is larger than any amount that can be booked")
     scaled = value * scale
+    if up:
+        return int(scaled.to_integral_value(ROUND_CEILING))
     if scaled != scaled.to_integral_value():
         raise NotMoneyError(f"{text!r} has more decimal places than {unit} can hold")
     return int(scaled)

@@ -10,6 +10,7 @@ Completeness = Literal["exact", "estimated", "unknown"]
 IN_TEXT = "in_text_uncached"
 IN_AUDIO = "in_audio_uncached"
 IN_IMAGE = "in_image_uncached"
+IN_VIDEO = "in_video_uncached"
 IN_CACHE_READ = "in_cache_read"
 IN_CACHE_READ_AUDIO = "in_cache_read_audio"
 IN_CACHE_READ_IMAGE = "in_cache_read_image"
@@ -20,17 +21,36 @@ IN_CACHE_WRITE_12H = "in_cache_write_12h"
 OUT_TEXT = "out_text"
 OUT_AUDIO = "out_audio"
 OUT_IMAGE = "out_image"
+OUT_VIDEO = "out_video"
+OUT_REASONING = "out_reasoning"
+OUT_CITATION = "out_citation"
+"""These two only where a provider counts and prices them beside the answer; everyone else's reasoning is inside `out_text`."""
 TOOL_WEB_SEARCH = "tool_web_search"
+TOOL_WEB_SEARCH_PREVIEW = "tool_web_search_preview"
 TOOL_FILE_SEARCH = "tool_file_search"
 TOOL_CONTAINER_SESSIONS = "tool_container_sessions"
+"""Times gigabytes of memory where the provider charges by its size: a session of a 4 GB container is four."""
 TOOL_GROUNDING = "tool_grounding"
+TOOL_GROUNDING_MAPS = "tool_grounding_maps"
 CHARS = "chars"
+CREDITS = "credits"
+"""The provider's own, where its answer says how many a call cost."""
 AUDIO_IN_MS = "audio_in_ms"
 AUDIO_OUT_MS = "audio_out_ms"
 IMAGES = "images"
+"""Square ones of standard quality, or of any where the price is one; the others of a model that charges by class are the next."""
+IMAGES_256 = "images_256"
+IMAGES_512 = "images_512"
+IMAGES_WIDE = "images_wide"
+IMAGES_HD = "images_hd"
+IMAGES_HD_WIDE = "images_hd_wide"
 VIDEO_MS = "video_ms"
 PAGES = "pages"
 REQUESTS = "requests"
+REQUESTS_LOW = "requests_low"
+REQUESTS_MEDIUM = "requests_medium"
+REQUESTS_HIGH = "requests_high"
+"""A request by how much it searched. Whoever counts one of these counts no plain one."""
 MILLIONTHS = "millionths"
 """Of the unit of an own meter: half a render minute is 500,000 of them."""
 
@@ -38,6 +58,7 @@ INPUT_TOKEN_UNITS = (
     IN_TEXT,
     IN_AUDIO,
     IN_IMAGE,
+    IN_VIDEO,
     IN_CACHE_READ,
     IN_CACHE_READ_AUDIO,
     IN_CACHE_READ_IMAGE,
@@ -46,19 +67,30 @@ INPUT_TOKEN_UNITS = (
     IN_CACHE_WRITE_1H,
     IN_CACHE_WRITE_12H,
 )
-OUTPUT_TOKEN_UNITS = (OUT_TEXT, OUT_AUDIO, OUT_IMAGE)
+OUTPUT_TOKEN_UNITS = (OUT_TEXT, OUT_AUDIO, OUT_IMAGE, OUT_VIDEO, OUT_REASONING, OUT_CITATION)
 OTHER_UNITS = (
     TOOL_WEB_SEARCH,
+    TOOL_WEB_SEARCH_PREVIEW,
     TOOL_FILE_SEARCH,
     TOOL_CONTAINER_SESSIONS,
     TOOL_GROUNDING,
+    TOOL_GROUNDING_MAPS,
     CHARS,
+    CREDITS,
     AUDIO_IN_MS,
     AUDIO_OUT_MS,
     IMAGES,
+    IMAGES_256,
+    IMAGES_512,
+    IMAGES_WIDE,
+    IMAGES_HD,
+    IMAGES_HD_WIDE,
     VIDEO_MS,
     PAGES,
     REQUESTS,
+    REQUESTS_LOW,
+    REQUESTS_MEDIUM,
+    REQUESTS_HIGH,
     MILLIONTHS,
 )
 ALL_UNITS = frozenset(INPUT_TOKEN_UNITS + OUTPUT_TOKEN_UNITS + OTHER_UNITS)
@@ -77,6 +109,19 @@ class Conditions(msgspec.Struct, frozen=True, gc=False):
 
 
 PLAIN = Conditions()
+
+
+EXTRA_NAME = r"[A-Za-z0-9_/:-]{1,64}(\.[A-Za-z0-9_/:-]{1,64}){0,15}"
+"""What the name of an `Extra` can be: kinds of things come from callers."""
+
+
+class Extra(msgspec.Struct, frozen=True, gc=False):
+    """The most that one thing may add to a call whose cost nothing in the request bounds: an operator said so in the settings."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    fee_pico: int = 0
+    """What one costs that no usage reports: held, and charged."""
 
 
 class Demand(msgspec.Struct, frozen=True):
@@ -100,6 +145,14 @@ class Demand(msgspec.Struct, frozen=True):
     """Every set of conditions the provider may bill under; the dearest is held."""
     others: tuple["Other", ...] = ()
     """What the same call may make the provider bill at other models (an image tool, an adviser, a fallback)."""
+    prompts: int = 1
+    """How many inputs the request has that may each fill the context window (a list of texts to embed)."""
+    admitted: bool = False
+    """Whether something in it is bounded by settings alone (`Extra`): by nothing that a call has to keep to."""
+    extra_input_tokens: int = 0
+    """Input tokens of that, on top of what the context window cuts."""
+    fee_pico: int = 0
+    """Fees of the same, in list pico-dollars. No usage reports them: they are charged as they are held."""
 
 
 class Other(msgspec.Struct, frozen=True):

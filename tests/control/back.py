@@ -13,14 +13,16 @@ import structlog
 from pydantic import SecretStr
 
 from farebox import logs
-from farebox.app import catalogue_of, let_somebody_administer, open_ledger, quoter_of
+from farebox.app import let_somebody_administer, open_ledger, quoter_of
 from farebox.clock import Clock, wall_clock
 from farebox.control.admin_keys import make_admin_key
 from farebox.control.app import Control, create
 from farebox.control.context import Context
 from farebox.ids import new_id
-from farebox.ledger.commands import Affine, Authorize, Authorized, Bound, Capture, Release, Result, Settled
+from farebox.ledger.bounds import Affine, Bound
+from farebox.ledger.commands import Authorize, Authorized, Capture, Release, Result, Settled
 from farebox.ledger.model import Hold
+from farebox.providers.configured import catalogue_of
 from farebox.store.batcher import Batcher
 from farebox.store.reports import Reports
 from farebox.store.verify import verify

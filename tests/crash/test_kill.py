@@ -24,7 +24,7 @@ from farebox.store.sqlite_connection import connect_reader
 from farebox.store.verify import verify
 
 SOAK = os.environ.get("FAREBOX_SOAK") == "1"
-ROUNDS = {"synced": 100, "unsynced": 100} if SOAK else {"synced": 20, "unsynced": 20}
+ROUNDS = {"synced": 100, "unsynced": 100} if SOAK else {"synced": 8, "unsynced": 6}
 CLIENTS = 24
 SECRET = "fbx_crash"
 _SCRIPT = Path(__file__).parents[1] / "support" / "gateway_process.py"
@@ -120,7 +120,7 @@ async def bill(http: httpx.AsyncClient, sim_url: str) -> dict[str, int]:
 @pytest.mark.timeout(3600 if SOAK else 240)
 @pytest.mark.parametrize("layer", ["synced", "unsynced"])
 async def test_after_kill_9_every_call_is_booked_and_nothing_told_is_lost(tmp_path: Path, layer: str) -> None:
-    """Twenty kills under load: verify holds after each restart, told charges are there, in-flight calls are charged whole, none is held."""
+    """Kills under load, again and again: verify holds after each restart, told charges are there, in-flight calls are charged whole, none is held."""
     chance = random.Random(20261121)
     simulator = await sim.serve("127.0.0.1", 0)
     seed(tmp_path)

@@ -167,8 +167,8 @@ def test_cache_writes_that_are_not_split_are_charged_the_dearest(
         ({"input_tokens": 5, "output_tokens": 5, "server_tool_use": {"holograms": 1}}, "unknown_tool"),
         ({**FULL, "iterations": [{"type": "seance"}]}, "unknown_iteration"),
         ({**FULL, "iterations": [{"type": "message"}, {"type": "seance"}]}, "unknown_iteration"),
-        ({**FULL, "iterations": [{"type": "fallback_message"}, {"type": "message"}]}, "several_iterations"),
-        ({**FULL, "iterations": [{"type": "compaction"}]}, "several_iterations"),
+        ({**FULL, "iterations": [{"type": "fallback_message"}, {"type": "message"}]}, "partial_usage"),
+        ({**FULL, "iterations": [{"type": "compaction", "input_tokens": -1, "output_tokens": 1}]}, "absurd_usage"),
         ({**FULL, "iterations": "x"}, "absurd_usage"),
         ("x", "absurd_usage"),
     ],
@@ -380,3 +380,101 @@ def test_an_end_without_a_start_is_a_partial_report() -> None:
     """The input was never said."""
     read = run(ASK, end({"output_tokens": 5}) + STOP)[2]
     assert (read.usage, read.flags) == (None, ("partial_usage",))
+
+
+def iteration(kind: str, prompt: int, output: int, model: str | None = None) -> dict[str, Any]:
+    """One run of a model."""
+    return {"type": kind, "input_tokens": prompt, "output_tokens": output, **({"model": model} if model else {})}
+
+
+def billed(*runs: dict[str, Any]) -> list[tuple[str, dict[str, int], int]]:
+    """Model, units and prompt of everything that is billed: the answer first."""
+    usage = report({**FULL, "iterations": list(runs)}).usage
+    assert usage is not None
+    return [(one.model_served, one.units, one.prompt_total) for one in (usage, *usage.others)]
+
+
+SEARCHED = {TOOL_WEB_SEARCH: 2}
+
+
+def test_a_compaction_is_billed_beside_the_answer() -> None:
+    """The counts at the top do not hold it."""
+    assert billed(iteration("compaction", 900, 40), iteration("message", 100, 50)) == [
+        ("claude-opus-5-5", {IN_TEXT: 100, OUT_TEXT: 50, **SEARCHED}, 100),
+        ("claude-opus-5-5", {IN_TEXT: 900, OUT_TEXT: 40}, 900),
+    ]
+
+
+def test_an_adviser_is_billed_at_its_own_model() -> None:
+    """However often it was asked."""
+    advice = iteration("advisor_message", 300, 20, "claude-fable-5-2")
+    assert [model for model, _, _ in billed(iteration("message", 100, 5), advice, advice, iteration("message", 400, 45))] == [
+        "claude-opus-5-5",
+        "claude-opus-5-5",
+        "claude-fable-5-2",
+        "claude-fable-5-2",
+    ]
+
+
+def test_an_attempt_that_declined_before_any_output_is_not_billed() -> None:
+    """One that declined later is, at its own model; the answer is the one that was served."""
+    served = iteration("fallback_message", 100, 50, "claude-sonnet-5-5")
+    assert billed(iteration("message", 100, 0), served) == [("claude-sonnet-5-5", {IN_TEXT: 100, OUT_TEXT: 50, **SEARCHED}, 100)]
+    assert billed(iteration("message", 100, 7), served)[1:] == [("claude-opus-5-5", {IN_TEXT: 100, OUT_TEXT: 7}, 100)]
+
+
+def test_a_run_that_had_nothing_to_say_did_not_decline() -> None:
+    """No other model went on, and the answer is no refusal: its input was billed."""
+    compaction = iteration("compaction", 900, 20)
+    assert billed(compaction, iteration("message", 100, 0))[0] == ("claude-opus-5-5", {IN_TEXT: 100, **SEARCHED}, 100)
+    assert len(billed(iteration("message", 100, 0), iteration("message", 100, 0))) == 2
+
+
+@pytest.mark.parametrize(
+    ("ttl", "split", "completeness"),
+    [
+        (None, (400, 600), "exact"),
+        ("1h", (400, 600), "exact"),
+        ("5m", None, "exact"),
+        ("5m", (400, 0), "exact"),
+        ("1h", None, "estimated"),
+        ("1h", (400, 500), "estimated"),
+        (None, None, "estimated"),
+        ("5m", (900, 600), "estimated"),
+    ],
+)
+def test_writes_that_may_have_been_cheaper_than_what_is_charged_are_an_estimate(
+    ttl: str | None, split: tuple[int, int] | None, completeness: str
+) -> None:
+    """Where lifetimes are not told, the dearest is charged: the bill may be below it."""
+    creation = {} if split is None else {"cache_creation": {"ephemeral_5m_input_tokens": split[0], "ephemeral_1h_input_tokens": split[1]}}
+    usage = {"input_tokens": 1, "output_tokens": 1, "cache_creation_input_tokens": 1000, **creation}
+    compaction = {"type": "compaction", "input_tokens": 1, "output_tokens": 1}
+    for told in (usage, {**usage, "iterations": [{"type": "message", **usage}, compaction]}):
+        read = report(told, ask=asked(ttl)).usage
+        assert read is not None
+        assert read.completeness == completeness
+
+
+def test_an_attempt_before_a_fallback_is_charged_at_the_speed_it_was_asked_for() -> None:
+    """The answer tells the speed of the attempt that answered."""
+    ask = asked(speed="fast", fallbacks=[{"model": "claude-sonnet-5-5", "speed": "standard"}])
+    runs = [
+        {"type": "message", "model": "claude-opus-5-5", "input_tokens": 100, "output_tokens": 7},
+        {"type": "fallback_message", "model": "claude-sonnet-5-5", "input_tokens": 100, "output_tokens": 9},
+    ]
+    usage = report({"input_tokens": 100, "output_tokens": 9, "speed": "standard", "iterations": runs}, ask=ask).usage
+    assert usage is not None
+    assert (usage.model_served, usage.conditions.speed) == ("claude-sonnet-5-5", "standard")
+    assert [(other.model_served, other.conditions.speed) for other in usage.others] == [("claude-opus-5-5", "fast")]
+
+
+def test_a_run_of_the_answering_model_without_output_did_not_decline() -> None:
+    """What a fallback did before its last run is billed, whatever came out of it."""
+    runs = [
+        {"type": "message", "model": "claude-sonnet-5-5", "input_tokens": 50, "output_tokens": 0},
+        {"type": "fallback_message", "model": "claude-sonnet-5-5", "input_tokens": 100, "output_tokens": 9},
+    ]
+    usage = report({"input_tokens": 100, "output_tokens": 9, "iterations": runs}).usage
+    assert usage is not None
+    assert [other.units for other in usage.others] == [{IN_TEXT: 50}]

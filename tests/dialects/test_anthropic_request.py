@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from farebox import limits
 from farebox.dialects import Anthropic
 from farebox.dialects.anthropic.request import Defaults
 from farebox.dialects.base import Ask
 from farebox.dialects.routes import match
 from farebox.errors import AmbiguousBody, CostUnbounded, InvalidRequest
-from farebox.usage import IN_CACHE_READ, IN_CACHE_WRITE_1H, IN_CACHE_WRITE_5M, IN_TEXT, PLAIN, Conditions
+from farebox.usage import IN_CACHE_READ, IN_CACHE_WRITE_1H, IN_CACHE_WRITE_5M, IN_TEXT, PLAIN, TOOL_WEB_SEARCH, Conditions
 
 MESSAGES = match("POST", "/anthropic/v1/messages", [])
 COUNT_TOKENS = match("POST", "/anthropic/v1/messages/count_tokens", [])
@@ -99,10 +100,12 @@ def test_cache_breakpoints_are_found_wherever_they_are(members: dict[str, Any], 
 @pytest.mark.parametrize(
     ("members", "field"),
     [
-        *(({"tools": [{"type": kind, "name": "x"}]}, "tools[0].type") for kind in ("web_search_20250305", "bash_20250124", "hologram")),
+        *(({"tools": [{"type": kind, "name": "x"}]}, "tools[0].type") for kind in ("code_execution_20250825", "web_search", "hologram")),
+        *(({"tools": [{"type": kind, "name": "x"}]}, "tools[0].max_uses") for kind in ("web_search_20250305", "web_fetch_20250910")),
+        ({"tools": [{"type": "web_fetch_20250910", "name": "x", "max_uses": 2}]}, "tools[0].max_content_tokens"),
+        ({"tools": [{"type": "advisor_20260301", "model": "claude-opus-5-5", "max_uses": 2}]}, "tools[0].max_tokens"),
         ({"mcp_servers": [{"url": "https://x"}]}, "mcp_servers"),
         ({"container": "c_1"}, "container"),
-        ({"fallbacks": "default"}, "fallbacks"),
         ({"fallback_credit_token": "x"}, "fallback_credit_token"),
         ({"thread": {"type": "create"}}, "thread"),
         ({"billing_policy": {"bill_to": "user_profile"}}, "billing_policy"),
@@ -115,16 +118,13 @@ def test_cache_breakpoints_are_found_wherever_they_are(members: dict[str, Any], 
         ({"cache_control": {"type": "ephemeral", "ttl": "24h"}}, "cache_control.ttl"),
         *(
             (block(type=kind), "messages[0].content[0].type")
-            for kind in ("image", "server_tool_use", "container_upload", "compaction", "tool_addition", "mcp_tool_use", "hologram")
+            for kind in ("container_upload", "compaction", "tool_addition", "mcp_tool_use", "hologram")
         ),
-        *(
-            (block(type="document", source={"type": kind}), "messages[0].content[0].source.type")
-            for kind in ("base64", "url", "file", "hologram")
-        ),
+        *((block(type="document", source={"type": kind}), "messages[0].content[0].source.type") for kind in ("url", "file", "hologram")),
         (block(type="document", source={"type": "text", "data": "x", "url": "https://x"}), "messages[0].content[0].source.url"),
-        (block(type="tool_result", content=[{"type": "image"}]), "messages[0].content[0].content[0].type"),
-        ({"system": [{"type": "image"}]}, "system[0].type"),
-        (block(type="text", text="x", content=[{"type": "image"}]), "messages[0].content[0].content[0].type"),
+        (block(type="tool_result", content=[{"type": "video"}]), "messages[0].content[0].content[0].type"),
+        ({"system": [{"type": "video"}]}, "system[0].type"),
+        (block(type="text", text="x", content=[{"type": "video"}]), "messages[0].content[0].content[0].type"),
         (block(type="text", text="x", source={"type": "url"}), "messages[0].content[0].source.type"),
         ({"max_tokens_to_sample": 5}, "max_tokens_to_sample"),
         ({"generation_config": {"max_output_tokens": 5}}, "generation_config"),
@@ -237,6 +237,9 @@ def test_without_a_pinned_workspace_every_tier_and_region_is_demanded() -> None:
         *({"tools": value} for value in ("x", {"a": 1}, [1])),
         *({"stream": 1}, {"system": 5}, {"cache_control": "ephemeral"}, {"service_tier": 1}, {"context_management": []}),
         block(type="document"),
+        block(type="image"),
+        {"system": [{"type": "image"}]},
+        block(type="tool_result", content=[{"type": "image", "source": 5}]),
     ],
 )
 def test_wrong_types_are_invalid(members: dict[str, Any]) -> None:
@@ -254,19 +257,22 @@ def test_max_tokens_is_required_for_messages_only() -> None:
 
 
 def test_counting_is_free_so_media_and_server_tools_pass() -> None:
-    """What is fetched, kept elsewhere, or paid by others does not."""
-    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "x"}}
+    """What is kept elsewhere must be the caller's own; what is paid by others does not pass."""
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
     body = encoded(messages=[{"role": "user", "content": [image]}], tools=[{"type": "web_search_20250305", "name": "web_search"}])
     read = ANTHROPIC.ask(COUNT_TOKENS, body, {})
     assert (read.route, read.stream, read.tools) == ("count_tokens", False, 1)
     for members in (
         {"mcp_servers": [{"url": "x"}]},
         {"container": "c"},
-        block(type="image", source={"type": "file", "file_id": "f"}),
-        block(type="image", source={"type": "url", "url": "https://x"}),
+        block(type="document", source={"type": "hologram"}),
     ):
         with pytest.raises(CostUnbounded):
             ANTHROPIC.ask(COUNT_TOKENS, encoded(**members), {})
+    for kind in ("image", "document"):
+        kept = ANTHROPIC.ask(COUNT_TOKENS, encoded(**block(type=kind, source={"type": "file", "file_id": "f"})), {})
+        assert kept.uses == (("file", "f"),)  # which must be its own account's
+        assert ANTHROPIC.ask(COUNT_TOKENS, encoded(**block(type=kind, source={"type": "url", "url": "https://x"})), {}).uses == ()
 
 
 def test_a_rewrite_touches_no_other_byte() -> None:
@@ -277,3 +283,110 @@ def test_a_rewrite_touches_no_other_byte() -> None:
     assert ANTHROPIC.rewrite(read, body, model="claude", output_cap=4000) is body
     changed = ANTHROPIC.rewrite(read, body, model="claude-opus-5-5", output_cap=256)
     assert changed == body.replace(b"4000", b"256").replace(b'"claude"', b'"claude-opus-5-5"')
+
+
+def test_the_providers_tools_are_bounded_by_their_own_caps() -> None:
+    """The fee of every use; and all of the input again, with what was found and written, every time the model goes on."""
+    plain = ask().demand
+    tools = [
+        {"type": "web_search_20250305", "name": "s", "max_uses": 3},
+        {"type": "web_fetch_20250910", "name": "f", "max_uses": 2, "max_content_tokens": 9000},
+    ]
+    found = ask(tools=tools).demand
+    assert found.fees_max == {TOOL_WEB_SEARCH: 3}
+    assert found.prompts == 3, "the answer, and each page that is fetched without a fee"
+    assert found.input_tokens_max > 6 * (plain.input_tokens_max + 3 * limits.search_tokens_max + 18_000)
+    assert ask(tools=[{"type": "bash_20250124", "name": "bash"}]).demand.fees_max == {}
+
+
+def test_other_models_are_bounded_at_their_own_prices() -> None:
+    """An adviser as often as it may be asked; every model to fall back to, with its own cap or the request's."""
+    adviser = {"type": "advisor_20260301", "name": "a", "model": "claude-opus-5-5", "max_uses": 2, "max_tokens": 700}
+    demand = ask(tools=[adviser], fallbacks=[{"model": "claude-sonnet-5-5"}, {"model": "claude-haiku-5-5", "max_tokens": 9}]).demand
+    assert [(other.model, other.demand.output_tokens_named, other.demand.prompts) for other in demand.others] == [
+        ("claude-opus-5-5", 1400, 2),
+        ("claude-sonnet-5-5", demand.output_tokens_named, 3),
+        ("claude-haiku-5-5", 9, 3),
+    ]
+    assert all(other.demand.input_tokens_max >= demand.input_tokens_max for other in demand.others)
+
+
+@pytest.mark.parametrize(
+    ("speed", "own", "held"),
+    [
+        ("standard", {"speed": "fast"}, {"fast", "standard"}),
+        ("standard", {}, {"standard"}),
+        ("fast", {}, {"fast", "standard"}),
+        ("fast", {"speed": "standard"}, {"standard"}),
+        ("fast", {"speed": None}, {"standard"}),
+    ],
+)
+def test_a_model_to_fall_back_to_is_held_for_at_its_own_speed(speed: str, own: dict[str, Any], held: set[str]) -> None:
+    """An attempt may be asked to run faster, and dearer, than the request; said as null it is plain."""
+    demand = ask(speed=speed, fallbacks=[{"model": "claude-opus-5", "output_config": {"effort": "low"}, **own}]).demand
+    assert {one.speed for one in demand.others[0].demand.conditions} == held
+    assert {one.speed for one in demand.conditions} == ({"fast", "standard"} if speed == "fast" else {"standard"})
+
+
+@pytest.mark.parametrize(
+    ("chain", "field"),
+    [
+        ("default", "fallbacks"),
+        ([{"model": "claude-opus-5", "speed": "warp"}], "fallbacks[0].speed"),
+        ([{"model": "claude-opus-5", "inference_geo": "us"}], "fallbacks[0].inference_geo"),
+        ([{"model": "claude-opus-5", "tools": [{"type": "web_search_20250305", "name": "s"}]}], "fallbacks[0].tools"),
+    ],
+)
+def test_what_a_fallback_changes_for_itself_is_known_or_refused(chain: Any, field: str) -> None:
+    """Nobody holds for what would be billed under conditions that the request does not have."""
+    with pytest.raises(CostUnbounded) as refused:
+        ask(fallbacks=chain)
+    assert refused.value.facts["field"] == field
+
+
+@pytest.mark.parametrize(("ttl", "unit"), [({}, IN_CACHE_WRITE_5M), ({"ttl": "1h"}, IN_CACHE_WRITE_1H)])
+def test_an_advisers_own_cache_is_held_for(ttl: dict[str, str], unit: str) -> None:
+    """Its prompt is written to a cache where the tool says so, dearer than it is read."""
+    adviser = {"type": "advisor_20260301", "name": "a", "model": "claude-opus-5-5", "max_uses": 2, "max_tokens": 700}
+    plain, caching = (ask(tools=[{**adviser, **more}]).demand.others[0].demand for more in ({}, {"caching": {"type": "ephemeral", **ttl}}))
+    assert unit not in plain.input_units
+    assert unit in caching.input_units
+
+
+def test_what_a_search_found_before_is_bounded_by_what_a_search_can_find() -> None:
+    """It is encrypted: its bytes say nothing."""
+    result = [{"type": "web_search_result", "url": "https://x", "encrypted_content": "abc"}]
+    found = ask(**block(type="web_search_tool_result", tool_use_id="srv_1", content=result)).demand
+    assert found.input_tokens_max > limits.search_tokens_max
+
+
+def test_a_reference_to_a_tool_is_bounded_by_its_definition() -> None:
+    """Clients that search tools themselves answer with references; each may bring the definition once more."""
+    tools = [
+        {"name": "search", "input_schema": {"type": "object"}},
+        {"name": "weather", "description": "w" * 5000, "input_schema": {"type": "object"}, "defer_loading": True},
+    ]
+
+    def tokens(*names: str) -> int:
+        found = [{"type": "tool_reference", "tool_name": name, "cache_control": HOUR} for name in names]
+        read = ask(**block(type="tool_result", tool_use_id="t", content=found), tools=tools)
+        assert (IN_CACHE_WRITE_1H in read.demand.input_units) == bool(names)
+        return read.demand.input_tokens_max
+
+    assert tokens("weather", "weather") > tokens() + 2 * 5000
+    with pytest.raises(CostUnbounded) as refused:
+        tokens("of_a_server")
+    assert refused.value.facts["field"] == "messages[0].content[0].content[0].type"
+
+
+@pytest.mark.parametrize("kind", ["web_search_20260209", "web_search_20260318", "web_fetch_20260209"])
+def test_web_tools_that_run_programs_are_refused_unless_the_model_calls_them_itself(kind: str) -> None:
+    """Each program runs the model again over all there is, and `max_uses` caps none of them."""
+    tool = {"type": kind, "name": "w", "max_uses": 1, "max_content_tokens": 9}
+    for callers in ({}, {"allowed_callers": ["direct", "code_execution_20260120"]}, {"allowed_callers": None}):
+        with pytest.raises(CostUnbounded) as refused:
+            ask(tools=[{**tool, **callers}])
+        assert refused.value.facts["field"] == "tools[0].allowed_callers"
+        assert f'bounds."tools.{kind}"' in str(refused.value.facts["setting"])
+    assert ask(tools=[{**tool, "allowed_callers": ["direct"]}]).demand.prompts == 1 + ("fetch" in kind)
+    assert ask(tools=[{**tool, "type": kind[:-8] + "20250305"}]).demand.prompts == 1 + ("fetch" in kind)

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.dialects.openai import usage
+from farebox.dialects.openai.hosts import OPENAI
+from farebox.usage import IN_CACHE_WRITE_30M
 
 _few = st.integers(-2, 40)
 _details = st.fixed_dictionaries(
@@ -31,10 +33,10 @@ def test_a_plain_report_reads_as_the_careful_reader_reads_it(report: dict[str, A
     """Same units, same prompt, and nothing that the careful reader would flag or distrust."""
     if consistent:
         report["total_tokens"] = report["prompt_tokens"] + report["completion_tokens"]
-    plain = usage._plain(json.dumps(report).encode())
+    plain = usage._plain(json.dumps(report).encode(), IN_CACHE_WRITE_30M)
     if plain is None:
         return
-    units, prompt, flags = usage._units(report)
+    units, prompt, flags = usage._units(report, OPENAI, IN_CACHE_WRITE_30M)
     assert (units, prompt) == plain
     assert flags == []
 
@@ -60,7 +62,7 @@ def test_an_ordinary_report_is_plain() -> None:
             "text_tokens": 60,
         },
     }
-    assert usage._plain(json.dumps(report).encode()) == (
+    assert usage._plain(json.dumps(report).encode(), IN_CACHE_WRITE_30M) == (
         {"in_text_uncached": 100, "in_cache_read": 600, "in_cache_write_30m": 300, "out_text": 100},
         1000,
     )

@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from farebox.dialects import OpenAI
 from farebox.dialects.base import Report
 from farebox.dialects.routes import match
-from farebox.usage import IN_AUDIO, IN_CACHE_READ, IN_CACHE_WRITE_30M, IN_IMAGE, IN_TEXT, OUT_AUDIO, OUT_TEXT
+from farebox.usage import (
+    IN_AUDIO,
+    IN_CACHE_READ,
+    IN_CACHE_READ_AUDIO,
+    IN_CACHE_READ_IMAGE,
+    IN_CACHE_WRITE_1H,
+    IN_CACHE_WRITE_12H,
+    IN_CACHE_WRITE_30M,
+    IN_IMAGE,
+    IN_TEXT,
+    OUT_AUDIO,
+    OUT_TEXT,
+)
 
 CHAT = match("POST", "/openai/v1/chat/completions", [])
 OPENAI = OpenAI()
@@ -136,7 +148,7 @@ def test_no_usage_is_no_report_and_nothing_odd() -> None:
                 "prompt_tokens_details": {"cached_tokens": 30, "audio_tokens": 60, "image_tokens": 20, "cache_write_tokens": 10},
                 "completion_tokens_details": {"audio_tokens": 40},
             },
-            {IN_CACHE_READ: 10, IN_CACHE_WRITE_30M: 10, IN_AUDIO: 60, IN_IMAGE: 20, OUT_TEXT: 10, OUT_AUDIO: 40},
+            {IN_CACHE_READ: 10, IN_CACHE_READ_IMAGE: 20, IN_CACHE_WRITE_30M: 10, IN_AUDIO: 60, OUT_TEXT: 10, OUT_AUDIO: 40},
             (),
         ),
         ({"prompt_tokens": 1, "completion_tokens": 1, "holograms": 3}, {IN_TEXT: 1, OUT_TEXT: 1}, ("unknown_usage_field",)),
@@ -148,6 +160,47 @@ def test_hosts_that_deviate_are_charged_the_larger_reading(usage: Any, units: di
     assert read.usage is not None
     assert read.usage.units == units
     assert read.flags == read.usage.flags == flags
+
+
+@pytest.mark.parametrize(
+    ("details", "units"),
+    [
+        # More was cached than there is text: the rest of it can only be pictures.
+        ({"cached_tokens": 800, "image_tokens": 900}, {IN_CACHE_READ: 100, IN_CACHE_READ_IMAGE: 700, IN_IMAGE: 200}),
+        ({"cached_tokens": 100, "image_tokens": 900}, {IN_CACHE_READ: 100, IN_IMAGE: 900}),
+        # A write costs more than the picture that is written.
+        ({"cache_write_tokens": 900, "image_tokens": 900}, {IN_CACHE_WRITE_30M: 900, IN_IMAGE: 100}),
+        ({"cache_write_tokens": 900, "audio_tokens": 900}, {IN_CACHE_WRITE_30M: 100, IN_AUDIO: 900}),
+        ({"cached_tokens": 950, "audio_tokens": 900}, {IN_CACHE_READ: 100, IN_CACHE_READ_AUDIO: 850, IN_AUDIO: 50}),
+    ],
+)
+def test_media_that_were_cached_or_written_are_told_apart_as_far_as_they_can_be(details: dict[str, int], units: dict[str, int]) -> None:
+    """The number of cached tokens is one for text and media."""
+    read = report({"prompt_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000, "prompt_tokens_details": details})
+    assert read.usage is not None
+    assert (read.usage.units, read.flags) == (units, ())
+
+
+@pytest.mark.parametrize(
+    ("members", "unit"),
+    [
+        ({}, IN_CACHE_WRITE_30M),
+        ({"prompt_cache_options": {"ttl": "30m"}}, IN_CACHE_WRITE_30M),
+        ({"prompt_cache_options": {"ttl": "12h"}}, IN_CACHE_WRITE_12H),
+        ({"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}, IN_CACHE_WRITE_12H),
+        ({"cache_control": {"type": "ephemeral", "ttl": "1h"}}, IN_CACHE_WRITE_1H),
+    ],
+)
+def test_what_is_written_to_the_cache_is_charged_for_as_long_as_was_asked(members: dict[str, Any], unit: str) -> None:
+    """A chat's usage has one number for all lifetimes: the longest is meant."""
+    whole = {name: value for name, value in members.items() if name == "prompt_cache_options"}
+    part = {"type": "text", "text": "x", **{name: value for name, value in members.items() if name not in whole}}
+    ask = OPENAI.ask(CHAT, json.dumps({**REQUEST, **whole, "messages": [{"role": "user", "content": [part]}]}).encode(), {})
+    for usage in (FULL, {**FULL, "new": 0}):
+        read = OPENAI.read_answer(ask, answer(usage), {})
+        assert read.usage is not None
+        assert read.usage.units == {IN_TEXT: 100, IN_CACHE_READ: 600, unit: 300, OUT_TEXT: 100}
+        assert unit in ask.demand.input_units
 
 
 @pytest.mark.parametrize(
@@ -178,14 +231,14 @@ def test_the_tier_is_the_one_that_served(asked: str | None, served: str | None, 
         ({"cost": 0.00014825}, 148_250_000),
         ({"cost": 2}, 2 * 10**12),
         ({"cost": {"total_cost": 0.5}}, 5 * 10**11),
-        ({"cost": 0.00000000000000001}, None),
+        ({"cost": 0.00000000000000001}, 1),
         ({"cost": -1}, None),
         ({"cost": "free"}, None),
         ({}, None),
     ],
 )
 def test_a_cost_the_provider_states_is_kept_exactly(usage: dict[str, Any], pico: int | None) -> None:
-    """Or not at all: never through a float."""
+    """Rounded up where it has more places than money has, and not at all where it is none: never through a float."""
     read = report({"prompt_tokens": 1, "completion_tokens": 1, **usage})
     assert read.usage is not None
     assert read.usage.reported_cost_pico == pico

@@ -130,7 +130,8 @@ def test_the_facts_of_a_refusal_reach_the_client() -> None:
         "topup_url": "https://example.com/topup",
     }
     for dialect in DIALECTS.values():
-        error = json.loads(dialect.refusal(EXCEEDS, "req_1"))["error"]
+        body = json.loads(dialect.refusal(EXCEEDS, "req_1"))
+        error = body.get("error") or body.get("detail") or body
         assert facts.items() <= error["farebox"].items()
         assert error["message"] == (
             "Insufficient balance: this request may cost up to $0.42, available $0.10 (key). At most 900 output tokens are affordable."

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from docs.pages import PAGES, Block, blocks, page, rows
-from farebox.app import catalogue_of
+from farebox.providers.configured import catalogue_of
 from farebox.settings import Settings, load
 
 _TOML = [block for one in PAGES for block in blocks(one, "toml")]

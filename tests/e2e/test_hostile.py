@@ -69,7 +69,7 @@ def _bodies(dialect: str) -> dict[str, tuple[bytes, str]]:
         "a_little_too_deep": (_with(dialect, '"metadata":' + "[" * 200 + "]" * 200), "invalid_request"),
         "too_many_values": (_with(dialect, '"metadata":[' + "0," * 600_000 + "0]"), "too_large"),
         "media": (
-            f'{{{model},"messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"http://x"}}}}]}}]}}'.encode(),
+            f'{{{model},"messages":[{{"role":"user","content":[{{"type":"video","video":{{"url":"http://x"}}}}]}}]}}'.encode(),
             "cost_unbounded",
         ),
     }
@@ -204,7 +204,7 @@ _PATHS = {
     "/V1/Chat/Completions": 404,
     "/v1/chat/completions/../../admin": 404,
     "/openai/v1/../../api/v1/keys": 404,
-    "/v1/embeddings": 404,
+    "/v1/embeddings/": 404,
     "/v1/batches": 404,
     "/v1/files": 404,
     "/v1/realtime/client_secrets": 404,

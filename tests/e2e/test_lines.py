@@ -31,3 +31,4 @@ async def test_every_settled_call_has_its_line(tmp_path: Path, capsys: pytest.Ca
             said = dict(pair.split("=", 1) for pair in pairs)
         assert (said["request"], said["key"], said["outcome"]) == (charge.request_id, charge.key, "answered")
         assert int(float(said["price_usd"]) * 1e9 + 0.5) == charge.price
+        assert 0 < int(said["input"]) < int(said["input_max"])

@@ -192,7 +192,8 @@ async def test_the_operators_trouble_is_not_told_as_the_callers(house: House) ->
             await client.messages.create(model=MODEL, max_tokens=64, messages=[{"role": "user", "content": f"hi {words}"}])
         assert raised.value.status_code == 503
         assert "credit balance" not in raised.value.response.text
-        assert len(house.seen) == asked
+        assert len(house.seen) == len(house.charges()) == asked
+        house.forget_health()
     assert house.books()["spent"] == 0
 
 
@@ -213,3 +214,25 @@ async def test_an_error_in_the_middle_of_a_stream_raises(house: House) -> None:
     (charge,) = await house.agree_with(1)
     assert charge.outcome == "upstream_error"
     assert charge.completeness != "exact"
+
+
+async def test_the_tool_runner_goes_on_without_a_thread(house: House) -> None:
+    """It asks for one unasked; refused in the API's own words it sends the whole history instead, and every turn is charged exactly."""
+    client = house.anthropic(await house.customer("50.00", None))
+    seen: list[str] = []
+
+    @anthropic.beta_async_tool
+    async def look_up(text: str) -> str:
+        """Looks something up."""
+        seen.append(text)
+        return "nothing"
+
+    ask: Any = {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "call it sim:tool=1"}]}
+    whole = [message async for message in client.beta.messages.tool_runner(**ask, tools=[look_up], max_iterations=2)]
+    assert [message.stop_reason for message in whole][:1] == ["tool_use"]
+    streamed = 0
+    async for stream in client.beta.messages.tool_runner(**ask, tools=[look_up], max_iterations=2, stream=True):
+        streamed += bool([event async for event in stream])
+    assert (len(whole), streamed) == (2, 2)
+    assert len(seen) >= 2
+    await house.agree_with(4)

@@ -126,8 +126,8 @@ async def test_structured_output_is_parsed(house: House, straight: openai.AsyncO
         calls = parsed.choices[0].message.tool_calls
         assert calls
         assert calls[0].function.parsed_arguments == {"text": "This is a simulated answer"}
-    with pytest.raises(pydantic.ValidationError):  # the simulator speaks prose: the format reached it, the SDK read what came
-        await client.chat.completions.parse(model=MODEL, messages=[{"role": "user", "content": "hi"}], response_format=_Answer)
+        formed = await one.chat.completions.parse(model=MODEL, messages=[{"role": "user", "content": "hi"}], response_format=_Answer)
+        assert formed.choices[0].message.parsed == _Answer(text="fare")
     async with client.chat.completions.stream(model=MODEL, messages=[{"role": "user", "content": "hi sim:output=9"}]) as stream:
         text = "".join([event.delta async for event in stream if event.type == "content.delta"])
         final = await stream.get_final_completion()
@@ -234,7 +234,8 @@ async def test_the_operators_trouble_is_not_told_as_the_callers(house: House) ->
             await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": f"hi {words}"}])
         assert raised.value.status_code == 503
         assert "Simulated" not in raised.value.response.text
-        assert len(house.seen) == asked
+        assert len(house.seen) == len(house.charges()) == asked
+        house.forget_health()
     assert house.books()["spent"] == 0
 
 

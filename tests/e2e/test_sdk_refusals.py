@@ -152,7 +152,7 @@ async def test_anthropic_sdk_raises_its_own_class_with_our_words(house: House, r
 async def test_a_route_that_is_not_metered_does_not_exist(house: House) -> None:
     """404 in the dialect's words, before any key is looked at."""
     with pytest.raises(openai.NotFoundError, match="only routes that are metered and priced exist") as missing:
-        await house.openai(await house.customer()).embeddings.create(model="text-embedding-3-small", input="hi")
+        await house.openai(await house.customer()).fine_tuning.jobs.create(model="gpt-4o-mini", training_file="file-1")
     assert missing.value.response.headers["x-farebox-reason"] == "route_not_found"
     with pytest.raises(anthropic.NotFoundError, match="only routes that are metered and priced exist"):
         await house.anthropic(await house.customer()).messages.batches.list()

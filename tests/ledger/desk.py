@@ -9,13 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from farebox.clock import from_rfc3339
+from farebox.ledger.bounds import Affine, Bound
 from farebox.ledger.commands import (
     Adjust,
-    Affine,
     Authorize,
     Authorized,
     BookExpiry,
-    Bound,
     Capture,
     Command,
     Conflict,

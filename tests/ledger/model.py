@@ -10,7 +10,8 @@ from fractions import Fraction
 from math import ceil
 from zoneinfo import ZoneInfo
 
-from farebox.ledger.commands import Affine, Authorize, Bound, RecordEvent, Result
+from farebox.ledger.bounds import Affine, Bound
+from farebox.ledger.commands import Authorize, RecordEvent, Result
 from farebox.ledger.model import Account, Budget, Counter, Key
 
 Amounts = dict[str, int]
@@ -72,6 +73,7 @@ class Held:
     counted: set[str]
     state: str = "open"
     charge: Booked | None = None
+    handed: bool = False
 
     @property
     def key(self) -> str:
@@ -110,6 +112,8 @@ class Books:
     expiries: list[tuple[str, int]] = field(default_factory=list)
     holds: dict[str, Held] = field(default_factory=dict)
     taken: dict[tuple[str, str], Taken] = field(default_factory=dict)
+    objects: dict[tuple[str, str], tuple[str, str, str]] = field(default_factory=dict)
+    """What providers keep, by provider and id: its kind, its account, what is known of it."""
     book: int = 0
 
     # --- grants ------------------------------------------------------------------------------------------------------------------

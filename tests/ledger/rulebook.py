@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from farebox.ledger.bounds import Bound
 from farebox.ledger.commands import (
     Adjust,
     Authorize,
     BookExpiry,
-    Bound,
     Capture,
     Command,
     EditAccount,
@@ -30,12 +30,13 @@ from farebox.ledger.commands import (
     Result,
     SetBudgets,
 )
+from farebox.ledger.lasting import HandOver, StoredObject
 from farebox.ledger.model import Account, Budget, Counter, Key, Leg
 from ledger.model import MEASURES, UNIT_US, Amounts, Block, Booked, Books, Held, Taken, bound_at, is_now, label_of, length_of, step_of
 
 T = TypeVar("T", Account, Key)
 Said = dict[str, Any]
-HOT = (Authorize, Capture, Release, Expire, RecordEvent)
+HOT = Authorize | HandOver | Capture | Release | Expire | RecordEvent
 DRAWN_UP = {Extend: "gate", GrantMoney: "grant_id", OpenAccount: "account_id"}
 
 
@@ -70,6 +71,7 @@ class Rulebook:
         self.wrote = False
         self._rules: dict[type, Callable[[Any, int], Said]] = {
             Authorize: self.authorize,
+            HandOver: self.hand_over,
             Capture: self.capture,
             Release: self.release,
             Expire: self.expire,
@@ -258,10 +260,35 @@ class Rulebook:
         hold.legs = joined(hold.legs, legs)
         return held(hold)
 
+    def hand_over(self, command: HandOver, now: int) -> Said:
+        hold = self.books.holds.get(command.hold_id)
+        if hold is None:
+            return refused("unknown_hold", command.hold_id)
+        self.store(hold, command.objects)
+        if hold.state != "open":
+            return {"kind": "unchanged"}
+        if hold.handed:
+            return held(hold, repeated=True)
+        hold.handed, hold.deadline = True, now + command.lasts
+        if command.answer is not None:
+            self.close_name(hold, "done", command.answer)
+        self.wrote = True
+        return held(hold)
+
+    def store(self, hold: Held, objects: tuple[StoredObject, ...]) -> None:
+        """An object stays whose it is."""
+        for one in objects:
+            self.wrote = True
+            place, account = (hold.asked.provider, one.id), hold.asked.gate.key.account
+            kind, owner, _ = self.books.objects.get(place, (one.kind, account, ""))
+            if (kind, owner) == (one.kind, account):
+                self.books.objects[place] = (kind, owner, one.facts)
+
     def capture(self, command: Capture, now: int) -> Said:
         hold = self.books.holds.get(command.hold_id)
         if hold is None:
             return refused("unknown_hold", command.hold_id)
+        self.store(hold, command.objects)
         if hold.state == "expired" and hold.charge is not None and not hold.charge.revised:
             return self.revise(hold, command.result, run_caps(command.gate), command.answer, now)
         if hold.charge is not None:
@@ -393,7 +420,9 @@ class Rulebook:
         if how == "free":
             del self.books.taken[place]
         else:
-            taken.state, taken.answer = "done", answer
+            taken.state = "done"
+            if answer is not None:
+                taken.answer = answer
 
     # --- money without a call ------------------------------------------------------------------------------------------------------
 

@@ -9,13 +9,12 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from farebox.clock import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S, from_rfc3339
+from farebox.ledger.bounds import Affine, Bound
 from farebox.ledger.commands import (
     Adjust,
-    Affine,
     Authorize,
     Authorized,
     BookExpiry,
-    Bound,
     Capture,
     Command,
     EditAccount,
@@ -38,6 +37,7 @@ from farebox.ledger.commands import (
     SetBudgets,
     Settled,
 )
+from farebox.ledger.lasting import HandOver, StoredObject
 from farebox.ledger.model import Budget, Counter, Filter, Key
 from farebox.store.database import Answer
 from ledger.desk import FAR, Desk
@@ -172,6 +172,10 @@ class Sides:
         states = desk.rows("SELECT id, state, amount, units FROM holds")
         ours = {name: (hold.state, hold.amounts["price"], hold.units) for name, hold in self.model.books.holds.items()}
         assert {row[0]: row[1:] for row in states} == ours
+        waiting = {name for name, hold in self.model.books.holds.items() if hold.handed and hold.state == "open"}
+        assert {row[0] for row in desk.rows("SELECT hold_id FROM background")} == waiting
+        objects = desk.rows("SELECT provider, id, kind, account, facts FROM objects")
+        assert {row[:2]: row[2:] for row in objects} == self.model.books.objects
         taken = desk.rows("SELECT key, name, state, request_id, answer FROM replays")
         assert {row[:2]: row[2:] for row in taken} == {at: (t.state, t.request, t.answer) for at, t in self.model.books.taken.items()}
 
@@ -270,7 +274,23 @@ class Sides:
             price, cost, tokens = price + chance.number(0, 600), cost + chance.number(-20, 300), tokens + chance.number(-5, 90)
         cost, tokens = max(cost, 0), max(tokens, 0)
         gate = None if hold is None else hold.asked.gate
-        return Capture(name, Result("ok", "exact", price, cost, cost, tokens), chance.pick((None, b"answer")), gate)
+        result = Result("ok", "exact", price, cost, cost, tokens)
+        return Capture(name, result, chance.pick((None, b"answer")), gate, objects=self.objects(chance))
+
+    def objects(self, chance: Chance) -> tuple[StoredObject, ...]:
+        """Mostly none; of few ids, so that several want the same."""
+        names = [chance.pick(("resp_1", "resp_2", "resp_3", "conv_1")) for _ in range(chance.pick((0, 0, 0, 1, 2)))]
+        facts = chance.pick(("{}", '{"total_tokens":7}'))
+        return tuple(StoredObject("response" if name < "d" else chance.pick(("response", "file")), name, FAR, facts) for name in names)
+
+    def handing(self, chance: Chance) -> HandOver:
+        """The provider answers later."""
+        name = self.any_hold(chance, lambda hold: hold.state == "open")
+        answer = chance.pick((None, b"queued"))
+        return HandOver(name, f"resp of {name}", "{}", chance.pick((FAR, US_PER_MINUTE)), US_PER_S, self.objects(chance), answer)
+
+    def hand_over(self, chance: Chance) -> None:
+        self.ask((self.handing(chance),))
 
     def call(self, chance: Chance) -> None:
         self.ask((self.authorize(chance),))
@@ -305,7 +325,9 @@ class Sides:
         """Many at once, some of them about the same hold, some about one that is only being made."""
         entries: list[tuple[Command, ...]] = []
         for _ in range(chance.number(2, 7)):
-            if chance.pick((True, False)):
+            if chance.number(0, 5) == 0:
+                entries.append((self.handing(chance),))
+            elif chance.pick((True, False)):
                 command = self.authorize(chance)
                 entries.append((command,))
                 price = chance.number(0, 600)
@@ -459,6 +481,7 @@ WEIGHTS: dict[Callable[[Sides, Chance], None], int] = {
     Sides.end_again: 3,
     Sides.lose: 4,
     Sides.find: 4,
+    Sides.hand_over: 5,
     Sides.retry: 3,
     Sides.together: 8,
     Sides.extend: 4,

@@ -50,6 +50,15 @@ def test_a_jump_beyond_the_factor_either_way_needs_acceptance(row: RowMaker, pic
     assert bool(check(changes, factor_max=1000)) is (pico == 0)
 
 
+@pytest.mark.parametrize(("pico", "needs"), [(50, False), (33, True), (0, True)])
+def test_cheaper_hours_of_a_known_model_are_compared_with_its_plain_price(row: RowMaker, pico: int, needs: bool) -> None:
+    """Hours at less than a third of what the day cost so far do not slip in."""
+    day = row(IN_TEXT, 100)
+    changes = diff([day], [day, row(IN_TEXT, pico, conditions=Conditions(service_tier="hours 16:30-00:30"))])
+    assert [change.kind for change in changes] == ["added"]
+    assert bool(check(changes)) is needs
+
+
 def test_a_price_that_stops_being_zero_needs_acceptance(row: RowMaker) -> None:
     """There is no factor from nothing."""
     assert len(check(diff([row(IN_TEXT, 0)], [row(IN_TEXT, 1)]))) == 1

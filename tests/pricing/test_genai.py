@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -30,9 +30,12 @@ from farebox.pricing.importer.exact import InexactPriceError, pico_of
 from farebox.pricing.importer.genai import _ModelRejectedError, _names, _price_rows
 from farebox.usage import (
     ALL_UNITS,
+    AUDIO_IN_MS,
     IN_CACHE_READ,
     IN_IMAGE,
     IN_TEXT,
+    IN_VIDEO,
+    OUT_REASONING,
     OUT_TEXT,
     PLAIN,
     REQUESTS,
@@ -160,13 +163,64 @@ def test_a_start_date_ends_the_price_before_it() -> None:
     assert spans == {(IN_TEXT, 2_000_000, 0, turn), (IN_TEXT, 1_000_000, turn, None), (OUT_TEXT, 7_000_000, 0, None)}
 
 
-def test_prices_by_the_hour_are_taken_at_their_dearest() -> None:
-    """No hold knows at which hour its call will end: the dearest hour counts, and the source says so."""
-    night = TimeOfDateConstraint(time(1, tzinfo=UTC), time(4, tzinfo=UTC))
-    hours = ConditionalPrice(night, prices=flat(input_mtok="3", output_mtok="5"))
-    rows = rows_of(info([ConditionalPrice(prices=flat(input_mtok="1", output_mtok="9")), hours]))
-    assert {row.unit: row.pico for row in rows} == {IN_TEXT: 3_000_000, OUT_TEXT: 9_000_000}
-    assert all("dearest hour of the day" in row.source for row in rows)
+def between(begins: time, ends: time, **dollars: str) -> ConditionalPrice:
+    return ConditionalPrice(TimeOfDateConstraint(begins, ends), prices=flat(**dollars))
+
+
+def by_hour(rows: list[PriceRow]) -> dict[str, dict[str, int]]:
+    """Pico-dollars by tier and unit."""
+    return {tier: {row.unit: row.pico for row in rows if row.service_tier == tier} for tier in {row.service_tier for row in rows}}
+
+
+def test_the_plain_price_of_a_model_with_prices_by_the_hour_is_the_dearest_hours() -> None:
+    """No hold knows at which hour its call will end: the dearest of each unit counts, and the source says so. Beside it are the hours."""
+    night = between(time(1, tzinfo=UTC), time(4, tzinfo=UTC), input_mtok="3", output_mtok="5")
+    rows = rows_of(info([ConditionalPrice(prices=flat(input_mtok="1", output_mtok="9")), night]))
+    assert by_hour(rows) == {
+        "default": {IN_TEXT: 3_000_000, OUT_TEXT: 9_000_000},
+        "hours 01:00-04:00": {IN_TEXT: 3_000_000, OUT_TEXT: 5_000_000},
+        "hours 04:00-01:00": {IN_TEXT: 1_000_000, OUT_TEXT: 9_000_000},
+    }
+    assert all(("dearest hour of the day" in row.source) == (row.conditions == PLAIN) for row in rows)
+
+
+def test_only_hours_that_differ_from_the_dearest_have_rows() -> None:
+    """Windows that meet at the same price are one, over midnight too; a time of another zone counts in UTC; the last that is listed wins."""
+    east = timezone(timedelta(hours=8))
+    rows = rows_of(
+        info(
+            [
+                ConditionalPrice(prices=flat(input_mtok="1")),
+                between(time(9, tzinfo=east), time(12, tzinfo=east), input_mtok="2"),
+                between(time(4), time(6), input_mtok="2"),
+                between(time(5), time(6), input_mtok="1"),
+                between(time(22), time(2), input_mtok="1"),
+            ]
+        )
+    )
+    assert by_hour(rows) == {"default": {IN_TEXT: 2_000_000}, "hours 05:00-02:00": {IN_TEXT: 1_000_000}}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        between(time(1, 0, 30), time(4), input_mtok="1"),
+        between(time(1), time(4), input_mtok="1", cache_read_mtok="0.1"),
+        between(time(4), time(4), input_mtok="1"),
+    ],
+)
+def test_hours_that_cannot_be_told_apart_exactly_leave_the_dearest(odd: ConditionalPrice) -> None:
+    """A turn within a minute, a unit that only some hours have, hours of no length: nothing cheaper than the dearest is in the book."""
+    rows = rows_of(info([ConditionalPrice(prices=flat(input_mtok="3")), odd]))
+    assert {row.conditions for row in rows} == {PLAIN}
+    assert {row.pico for row in rows if row.unit == IN_TEXT} == {3_000_000}
+
+
+def test_hours_of_a_model_with_unknown_variants_are_not_told_apart() -> None:
+    """Which variant it is nobody can tell, so at no hour is it cheaper than the dearest of all."""
+    model = info([ConditionalPrice(prices=flat(input_mtok="3")), between(time(1), time(4), input_mtok="1")])
+    model.price_variants = [PriceVariant({"route": "eu"}, flat(input_mtok="5"))]
+    assert by_hour(rows_of(model)) == {"default": {IN_TEXT: 5_000_000}}
 
 
 def test_a_price_of_an_hour_replaced_by_a_later_date_no_longer_counts() -> None:
@@ -174,7 +228,12 @@ def test_a_price_of_an_hour_replaced_by_a_later_date_no_longer_counts() -> None:
     hours = ConditionalPrice(TimeOfDateConstraint(time(1), time(4)), prices=flat(input_mtok="9"))
     later = ConditionalPrice(StartDateConstraint(date(2026, 1, 1)), prices=flat(input_mtok="1"))
     rows = rows_of(info([ConditionalPrice(prices=flat(input_mtok="2")), hours, later]))
-    assert [(row.pico, row.valid_from_us) for row in rows] == [(9_000_000, 0), (1_000_000, midnight("2026-01-01"))]
+    turn = midnight("2026-01-01")
+    assert [(row.pico, row.service_tier, row.valid_from_us, row.valid_to_us) for row in rows] == [
+        (9_000_000, "default", 0, turn),
+        (1_000_000, "default", turn, None),
+        (2_000_000, "hours 04:00-01:00", 0, turn),
+    ]
 
 
 def test_a_variant_names_every_token_and_only_the_fees_it_moves() -> None:
@@ -221,11 +280,29 @@ def test_tiers_are_rows() -> None:
 
 
 def test_units_we_cannot_tell_apart_cost_the_dearest() -> None:
-    """Video counts as images, reasoning as output: whichever is dearer is the price, tier by tier."""
+    """Who does not count reasoning beside the answer has it inside: the answer is priced at the dearer of the two, tier by tier."""
     tiered = TieredPrices(Decimal(1), [Tier(100, Decimal(9))])
-    rows = rows_of(info(GenaiPrice(input_image_mtok=tiered, input_video_mtok=Decimal(4), input_mtok=Decimal(1))))
-    assert {row.tier_above: row.pico for row in rows if row.unit == IN_IMAGE} == {0: 4_000_000, 100: 9_000_000}
-    assert all("input_video_mtok" in row.source for row in rows if row.unit == IN_IMAGE)
+    rows = rows_of(info(GenaiPrice(output_mtok=tiered, output_reasoning_mtok=Decimal(4), input_mtok=Decimal(1))))
+    assert {row.tier_above: row.pico for row in rows if row.unit == OUT_TEXT} == {0: 4_000_000, 100: 9_000_000}
+    assert {row.tier_above: row.pico for row in rows if row.unit == OUT_REASONING} == {0: 4_000_000}
+    assert all("output_reasoning_mtok" in row.source for row in rows if row.unit == OUT_TEXT)
+
+
+@pytest.mark.parametrize(("hourly", "pico"), [("0.36", 100_000), ("0.111", 30_834), ("0.04", 11_112)])
+def test_a_price_by_the_hour_is_never_below_the_list(hourly: str, pico: int) -> None:
+    """What is not a whole number of pico-dollars per millisecond is the next one, and the source says so."""
+    (row,) = rows_of(info(flat(audio_hours=hourly, input_audio_hours=hourly)))
+    assert (row.unit, row.pico) == (AUDIO_IN_MS, pico)
+    assert ("rounded up" in row.source) == (pico != 100_000)
+
+
+def test_video_is_not_images(listed: Listed) -> None:
+    """Each has the list's own price; where it names neither, both cost what text does."""
+    embedding = listed("gemini", "gemini-embedding-2").card(PLAIN).levels[0].prices
+    assert (embedding[IN_TEXT], embedding[IN_IMAGE], embedding[IN_VIDEO]) == (200_000, 450_000, 12_000_000)
+    flash = listed("gemini", "gemini-2.5-flash").card(PLAIN).levels[0]
+    assert flash.prices[IN_VIDEO] == flash.prices[IN_TEXT]
+    assert IN_VIDEO not in flash.stand_ins
 
 
 # --- refused -----------------------------------------------------------------------------------------------------------------------

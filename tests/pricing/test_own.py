@@ -74,6 +74,9 @@ def test_an_error_names_its_line(line: str, problem: str) -> None:
         ("valid_from", "2026-01-01", "not a time such as"),
         ("valid_from", "yesterday", "not a time such as"),
         ("valid_from", "1969-01-01T00:00:00Z", "before 1970"),
+        ("service_tier", "hours 25:00-01:00", "not a window of the day"),
+        ("service_tier", "hours 16:30-16:30", "not a window of the day"),
+        ("service_tier,speed", "hours 16:30-00:30,fast", "not a window of the day"),
     ],
 )
 def test_optional_cells_are_checked_too(column: str, value: str, problem: str) -> None:

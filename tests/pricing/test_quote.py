@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from farebox.clock import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE
 from farebox.errors import CostUnbounded, ModelNotPriced
 from farebox.pricing.book import ModelPrice, ModelRow, PriceBook, PriceRow
 from farebox.pricing.quote import bound
@@ -59,6 +60,15 @@ def test_a_bound_is_input_at_its_dearest_and_so_much_per_output_token(row: RowMa
     assert found.worst_pico(20) == found.base_pico + 3000
 
 
+def test_what_a_setting_admits_comes_on_top_of_the_context_window(row: RowMaker, price_of: PriceMaker) -> None:
+    """Its tokens are not cut, and decide the tier with the rest; its fee is list money."""
+    price = price_of(row(IN_TEXT, 10), row(IN_TEXT, 30, above=1500), row(OUT_TEXT, 50), context=1000)
+    plain = bound(Demand(5000, output_tokens_named=1), price)
+    found = bound(Demand(5000, output_tokens_named=1, admitted=True, extra_input_tokens=900, fee_pico=77), price)
+    assert (plain.input_tokens, plain.base_pico) == (1000, 10_000)
+    assert (found.input_tokens, found.base_pico) == (1900, 1900 * 30 + 77)
+
+
 def test_input_is_cut_to_the_context_window(row: RowMaker, price_of: PriceMaker) -> None:
     """A model cannot be billed for more than it can take; an unknown window is as large as any."""
     prices = row(IN_TEXT, 1), row(OUT_TEXT, 1)
@@ -93,7 +103,7 @@ def test_a_tier_that_is_not_offered_for_the_model_moves_nothing(listed: Listed) 
 
 @pytest.mark.parametrize(
     ("conditions", "field"),
-    [(Conditions(service_tier="ultrafast"), "service_tier"), (Conditions(speed="fast"), "speed"), (Conditions(geo="us"), "geo")],
+    [(Conditions(service_tier="ultrafast"), "service_tier"), (Conditions(speed="fast"), "speed"), (Conditions(geo="jp"), "geo")],
 )
 def test_conditions_without_a_price_are_unbounded(listed: Listed, conditions: Conditions, field: str) -> None:
     """What may multiply a price by a factor that the book does not know is refused, by name."""
@@ -175,6 +185,11 @@ CONDITIONS = st.builds(
 )
 
 
+WINDOWS = ["hours 01:00-04:00", "hours 03:00-10:00", "hours 16:30-00:30", "hours 10:00-01:00"]
+MOMENTS = st.sampled_from([at * US_PER_MINUTE + more for at in (0, 30, 60, 240, 600, 990, 1439) for more in (-1, 0)])
+SPANS = st.tuples(MOMENTS, st.sampled_from([0, 1, US_PER_HOUR, US_PER_DAY])).map(lambda drawn: (drawn[0], sum(drawn)))
+
+
 @st.composite
 def rows_under(draw: st.DrawFn, conditions: Conditions) -> list[PriceRow]:
     left_out = draw(st.sets(st.sampled_from([*INPUT_TOKEN_UNITS[1:], *FEES]), max_size=6))
@@ -188,6 +203,8 @@ def rows_under(draw: st.DrawFn, conditions: Conditions) -> list[PriceRow]:
 def prices(draw: st.DrawFn) -> ModelPrice:
     several = dict.fromkeys([Conditions(), *draw(st.lists(CONDITIONS, max_size=3))])
     rows = [row for conditions in several for row in draw(rows_under(conditions))]
+    for window in draw(st.lists(st.sampled_from(WINDOWS), max_size=3, unique=True)):
+        rows += draw(rows_under(Conditions(service_tier=window)))
     book = PriceBook(1, [ModelRow("p", "m", ("m",), draw(st.sampled_from([None, 60, 5000])), None)], rows)
     price = book.find("p", "m", 0)
     assert price is not None
@@ -244,14 +261,15 @@ def _assert_no_usage_beats_the_bound(price: ModelPrice, demand: Demand, data: st
     inputs, outputs = _split(data, found.input_tokens, demand.input_units), _split(data, output, demand.output_units)
     fees = {unit: data.draw(st.integers(0, most)) for unit, most in demand.fees_max.items()}
     usages.append(Usage({**inputs, **outputs, **fees}, sum(inputs.values()), conditions=data.draw(st.sampled_from(demand.conditions))))
+    span = data.draw(SPANS)
     for usage in usages:
-        assert rate(usage, price).total_pico <= found.worst_pico(cap)
+        assert rate(usage, price, span).total_pico <= rate(usage, price).total_pico <= found.worst_pico(cap)
 
 
 @UNTIMED
 @given(price=prices(), data=st.data())
 def test_no_usage_within_a_demand_costs_more_than_its_bound(price: ModelPrice, data: st.DataObject) -> None:
-    """Whatever tier, split, conditions or fees a provider reports within what was asked for, the hold covers it."""
+    """Whatever tier, split, conditions or fees a provider reports within what was asked for, at whatever hour, the hold covers it."""
     unlisted = Conditions(service_tier="priority", batch=True)
     _assert_no_usage_beats_the_bound(price, data.draw(demands([*price._listed, unlisted])), data)
 
@@ -278,7 +296,7 @@ def test_a_bound_is_reached_by_one_unit_under_one_set_of_conditions(price: Model
 @given(data=st.data())
 def test_no_usage_beats_the_bound_of_a_listed_model(book: PriceBook, now_us: int, data: st.DataObject) -> None:
     """The same over the real price book, around its real cliffs."""
-    models = [model for provider in ("openai", "anthropic", "google") for model in book.models(now_us, provider)]
+    models = [model for provider in ("openai", "anthropic", "google", "deepseek") for model in book.models(now_us, provider)]
     model = data.draw(st.sampled_from(models))
     price = book.find(model.provider, model.model, now_us)
     assert price is not None

@@ -8,7 +8,8 @@ import pytest
 
 from farebox import limits
 from farebox.errors import Busy, FareboxError, LedgerUnavailable, StoreError
-from farebox.ledger.commands import Affine, Authorize, Authorized, Bound, Capture, Refused, Release, Result, Settled
+from farebox.ledger.bounds import Affine, Bound
+from farebox.ledger.commands import Authorize, Authorized, Capture, Refused, Release, Result, Settled
 from farebox.store.sqlite import SqliteStore
 from farebox.store.verify import verify
 from store.till import Till, admitted, capture, hold, settled

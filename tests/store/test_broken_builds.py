@@ -24,6 +24,8 @@ from support.postgres import migrated_database, own_server
 
 SQL = statements("postgres")
 ROUNDS = 40
+TRIES = 400
+"""Rounds in which something goes wrong sooner or later, on a machine that is busy with other things as well."""
 Scene = Callable[[Street, int], Awaitable[bool]]
 
 
@@ -121,26 +123,26 @@ async def test_with_its_locks_nothing_goes_wrong() -> None:
 async def test_without_the_wallets_lock_a_balance_is_given_twice(altered: Callable[[str, str, str], None]) -> None:
     """Refused at last by the column's CHECK, which is an alarm."""
     altered("lock_wallets", "FOR NO KEY UPDATE", "")
-    assert await rounds_until(one_balance, keys, ROUNDS) is not None
+    assert await rounds_until(one_balance, keys, TRIES) is not None
 
 
 async def test_without_the_windows_lock_a_cap_is_exceeded(altered: Callable[[str, str, str], None]) -> None:
     """Two wallets' locks do not meet."""
     altered("lock_windows", "FOR NO KEY UPDATE OF w", "")
-    assert await rounds_until(one_cap, capped("day"), ROUNDS) is not None
+    assert await rounds_until(one_cap, capped("day"), TRIES) is not None
 
 
 async def test_without_the_counters_lock_a_rolling_cap_is_exceeded(altered: Callable[[str, str, str], None]) -> None:
     """What it has room for is the sum of several rows; those that are locked are too few."""
     altered("lock_counters", "FOR NO KEY UPDATE", "")
     altered("lock_windows", "FOR NO KEY UPDATE OF w", "")
-    assert await rounds_until(one_cap, capped("rolling:1h"), ROUNDS) is not None
+    assert await rounds_until(one_cap, capped("rolling:1h"), TRIES) is not None
 
 
 async def test_without_an_order_of_locks_processes_wait_for_each_other(altered: Callable[[str, str, str], None]) -> None:
     """The server ends one of them, which is alarmed."""
     altered("lock_wallets", "ORDER BY id", "ORDER BY md5(id || random())")
-    assert await rounds_until(several_wallets, capped("day"), ROUNDS) is not None
+    assert await rounds_until(several_wallets, capped("day"), TRIES) is not None
 
 
 # --- what was read must be so when it is written -----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from store import hammer
 from store.till import first_commands
 
 SOAK = os.environ.get("FAREBOX_SOAK") == "1"
-ROUNDS = 300 if SOAK else 20
+ROUNDS = 300 if SOAK else 12
 MONEY = 5_000_000
 LINES_MAX = 1500
 

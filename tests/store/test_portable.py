@@ -250,6 +250,7 @@ def test_a_file_of_an_older_version_moves_to_a_database(told: Path, tmp_path: Pa
     old = apsw.Connection(str(tmp_path / "old.db"))
     old.execute("DROP VIEW charge_usage; DROP TABLE usage_hours; DROP TABLE usage_counts; DELETE FROM migrations WHERE number > 2")
     old.execute("DROP INDEX holds_expired; DROP INDEX replays_answered; CREATE INDEX replays_created ON replays (created_at)")
+    old.execute("DROP TABLE objects; DROP TABLE background")
     old.close()
     before = (tmp_path / "old.db").read_bytes()
     url = fresh_database()

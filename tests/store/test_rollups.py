@@ -13,11 +13,10 @@ import pytest
 
 from farebox.clock import US_PER_DAY, US_PER_HOUR, wall_clock
 from farebox.ids import first_id
+from farebox.ledger.bounds import Affine, Bound
 from farebox.ledger.commands import (
-    Affine,
     Authorize,
     Authorized,
-    Bound,
     Capture,
     Command,
     Done,

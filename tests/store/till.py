@@ -3,11 +3,10 @@
 import threading
 from typing import Self
 
+from farebox.ledger.bounds import Affine, Bound
 from farebox.ledger.commands import (
-    Affine,
     Authorize,
     Authorized,
-    Bound,
     Capture,
     Command,
     Gate,

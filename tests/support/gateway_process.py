@@ -2,7 +2,8 @@
 
 unsynced: its disk forgets what was not synced. failing: its journal's disk does, and the ledger's is full from SIGUSR1 on, until SIGUSR2.
 store=URL: one of several on that database. lost=SECONDS: after so long a silence others take it for dead. clock=FILE: its clock is wrong by
-as many seconds as the file says whenever it is read.
+as many seconds as the file says whenever it is read. hurried: it asks providers of responses in the background again and again, and one that
+ends meanwhile is followed by another after a second.
 """
 
 import signal
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import apsw
 
+from farebox import limits
 from farebox.app import serve
 from farebox.clock import US_PER_S, Clock, wall_clock
 from farebox.store import journal
@@ -52,6 +54,8 @@ def main() -> None:
         disk = ForgetfulDisk("unsynced")
     elif "failing" in more:
         disk = failing_disk()
+    if "hurried" in more:
+        limits.background_poll_pause_ms_min, limits.background_poll_pause_ms_max, limits.background_lease_s = 20, 40, 1
     if disk is not None:
         journal.DISK = ForgetfulFiles()
     vfs = more[0] if disk is not None else None

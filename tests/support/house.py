@@ -21,6 +21,7 @@ import openai
 from farebox import sim
 from farebox.app import Running, front
 from farebox.gateway.identify import hash_of
+from farebox.gateway.turns import Turns
 from farebox.ids import new_id
 from farebox.ledger.commands import Done, EditKey, GrantMoney, IssueKey, OpenAccount, Outcome
 from farebox.ledger.model import Charge, Key
@@ -120,6 +121,15 @@ class House:
         return await self.http.post(f"{self.url}/v1/messages", headers=sent, json=asked)
 
     # --- what happened ------------------------------------------------------------------------------------------------------------
+
+    async def refuse_key(self, key: str, status: int | None = 401, code: str = "") -> None:
+        """The provider refuses one of our keys from now on; with no status it takes it again."""
+        told = {"key": key, **({} if status is None else {"status": str(status), "code": code})}
+        assert (await self.http.post(f"{self.sim.url}/sim/keys", params=told)).status_code == 200
+
+    def forget_health(self) -> None:
+        """Every provider is as well as at the start, whatever was asked of it before."""
+        self.running.turns.health = Turns(self.running.catalogue).health
 
     async def sim_calls(self) -> list[dict[str, Any]]:
         """The provider's own bill, one row per call."""
@@ -264,13 +274,18 @@ async def _stop(front_server: QuietServer, serving: "asyncio.Future[None]") -> N
 
 @asynccontextmanager
 async def open_house(
-    folder: Path, settings: Mapping[str, Any] | None = None, *, sim_url: str | None = None, vfs: str | None = None
+    folder: Path,
+    settings: Mapping[str, Any] | Callable[[str], Mapping[str, Any]] | None = None,
+    *,
+    sim_url: str | None = None,
+    vfs: str | None = None,
 ) -> AsyncIterator[House]:
-    """A house in a folder. At its end nothing may be held and every equation must hold."""
+    """A house in a folder; settings may depend on where the simulator is. At its end nothing may be held and every equation must hold."""
     if not (folder / "farebox.db").exists():
         await _copy_filled_store(folder)
     simulator = await sim.serve("127.0.0.1", 0)
-    running = Running(settings_for(folder, sim_url or simulator.url, settings), vfs=vfs)
+    more = settings(simulator.url) if callable(settings) else settings
+    running = Running(settings_for(folder, sim_url or simulator.url, more), vfs=vfs)
     configure(running.settings.log)
     await running.begin()
     listening = listening_socket("127.0.0.1", 0)

@@ -18,7 +18,7 @@ _CLOCK_LOOK_US = 2 * US_PER_S
 _CLOCK_WRONG_US = 60 * US_PER_S
 _AGE_MAX = 1_000_000_000
 """Transactions since the oldest row was frozen: at twice as many the server stops."""
-_CONNECTIONS_PER_WORKER = 8
+_CONNECTIONS_PER_WORKER = 10
 _CONNECTIONS_OF_OTHERS = 5
 
 

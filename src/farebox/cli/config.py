@@ -35,7 +35,7 @@ def show(as_json: Json = False) -> None:
 @app.command("check")
 def check(as_json: Json = False) -> None:
     """Say whether the settings can work; exit 1 and what is wrong, if not."""
-    from farebox.app import catalogue_of
+    from farebox.providers.configured import catalogue_of
     from farebox.settings import load
     from farebox.store.opening import need_library
 
@@ -71,6 +71,8 @@ def _flat(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
             yield from _flat(inner, (*path, name))
     elif isinstance(value, SecretStr):
         yield ".".join(path), _MASK
+    elif isinstance(value, list) and any(isinstance(one, SecretStr) for one in value):
+        yield ".".join(path), [_MASK] * len(value)
     else:
         yield (
             ".".join(path),

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from farebox.settings import PROVIDER_ENVIRONMENT
+
 _OURS = "FAREBOX_"
 _CONFLICTING = (
     "ANTHROPIC_PROFILE",
@@ -19,7 +21,7 @@ _CONFLICTING = (
     "OPENAI_PROJECT_ID",
 )
 """Other ways to a provider, or to another account of it, that an SDK or agent would take before ours."""
-_CREDENTIALS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+_CREDENTIALS = (*PROVIDER_ENVIRONMENT.values(), "ANTHROPIC_AUTH_TOKEN", "AZURE_OPENAI_API_KEY")
 _CLAUDE_CODE = "claude"
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _CONNECT_S_MAX = 2
 _STORE_WAIT_S = 15
 _STORE_POLL_S = 0.1
-_ABSENT_KEY = re.compile(r"providers\.([^.]+)\.api_key: the (?:environment variable|file) ")
+_ABSENT_KEY = re.compile(r"providers\.([^.]+)\.api_key(?:s\.\d+)?: the (?:environment variable|file) ")
 _IN_USE = "is in use by process"
 
 
@@ -42,7 +42,7 @@ def settings_here() -> "Settings":
         absent = [_ABSENT_KEY.search(line) for line in problems_of(problem)]
         if not all(absent):
             raise
-        stand_ins = {found[1]: {"api_key": "known to the gateway alone"} for found in absent if found}
+        stand_ins = {found[1]: {"api_key": "known to the gateway alone", "api_keys": []} for found in absent if found}
         return load(flags={"providers": stand_ins}).settings
 
 

@@ -13,6 +13,7 @@ from farebox.cli import (
     accounts,
     budgets,
     charges,
+    check,
     config,
     db,
     demo,
@@ -75,6 +76,7 @@ app.command("charges")(charges.charges)
 app.command("holds")(holds.holds)
 app.command("quote")(quotes.quote)
 app.add_typer(prices.app, name="prices")
+app.add_typer(check.app, name="check")
 app.command("verify")(verify.verify)
 app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.doctor)

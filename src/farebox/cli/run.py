@@ -99,7 +99,7 @@ def _gateway(settings: "Settings", opened: ExitStack) -> Found:
 def _secrets(settings: "Settings") -> Iterator[str]:
     """What the command must not have: with these it could spend past its cap."""
     for provider in settings.providers.values():
-        yield provider.api_key.get_secret_value()
+        yield from (key.get_secret_value() for key in (provider.api_key, *provider.api_keys))
     if settings.admin_key is not None:
         yield settings.admin_key.get_secret_value()
 

@@ -35,7 +35,7 @@ def serve(
         made = file.read_text("ascii").strip() if key_is_new and file.exists() else None
         admin = f"http://{settings.server.admin_listen}" if settings.server.admin_listen else url
         if not settings.providers:
-            warn("no provider is on: set OPENAI_API_KEY or ANTHROPIC_API_KEY, or name one in farebox.toml")
+            warn("no provider is on: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, or name one in farebox.toml")
         if as_json:
             return show_json({"url": url, "admin_url": admin, "version": __version__, "admin_key": made, "admin_key_file": str(file)})
         say(f"farebox {__version__} takes calls at {url}")

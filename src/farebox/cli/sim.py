@@ -11,18 +11,28 @@ from farebox.cli.output import say, show_json
 
 def sim(
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where it listens; port 0 takes any free one.")] = "127.0.0.1:9100",
+    deployment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MODEL", help="Which model is behind a deployment of Azure's. May be given several times."),
+    ] = None,
+    aws_key: Annotated[
+        list[str] | None, typer.Option(metavar="ID:SECRET", help="A key whose signatures Bedrock takes, instead of the test key.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run simulated providers until told to stop: OpenAI's and Anthropic's APIs, with their own bill at /sim/bill."""
+    """Run simulated providers until told to stop: every API that Farebox speaks, with their own bill at /sim/bill."""
     from farebox.sim import run
+    from farebox.sim.options import described
 
     def announce(url: str) -> None:
         if as_json:
             return show_json({"url": url, "openai": f"{url}/v1", "anthropic": url, "bill": f"{url}/sim/bill"})
-        return say(f"simulated providers at {url} (OpenAI: {url}/v1, Anthropic: {url}), their bill at {url}/sim/bill")
+        return say(
+            f"simulated providers at {url} (OpenAI: {url}/v1, others by name: {url}/groq/v1, all else: {url}), their bill at {url}/sim/bill"
+        )
 
     try:
-        run(listen, announce=announce)
+        run(listen, announce=announce, options=described(deployment or (), aws_key or ()))
     except ValueError as problem:
         raise typer.BadParameter(str(problem)) from None
     except OSError as problem:

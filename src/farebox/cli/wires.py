@@ -41,11 +41,12 @@ def to_gateway(url: str) -> Wire:
 def to_store(settings: "Settings") -> Iterator[Wire]:
     """The control app over the store, as a gateway would mount it. Raises SettingsError when another process has the store."""
     from farebox import logs
-    from farebox.app import catalogue_of, fill_price_book, open_ledger, quoter_of
+    from farebox.app import fill_price_book, open_ledger, quoter_of
     from farebox.clock import wall_clock
     from farebox.control.admin_keys import ensure_admin_key
     from farebox.control.app import create
     from farebox.control.context import Context
+    from farebox.providers.configured import catalogue_of
     from farebox.store.reports import Reports
 
     logs.configure(settings.log.model_copy(update={"level": "error"}))

@@ -17,13 +17,14 @@ from farebox.control.problems import Problem
 from farebox.control.wire import from_pico, moment
 from farebox.ledger.commands import Done
 from farebox.money import PICO_PER_USD
-from farebox.pricing.book import PROVIDER_ALIASES, PriceBook
+from farebox.pricing.book import PROVIDER_ALIASES, ModelPrice, PriceBook
+from farebox.pricing.hours import is_named
 from farebox.pricing.importer import Change, PriceCsvError, check, diff, from_genai_prices, read_price_csv
 from farebox.pricing.rows import ModelRow, PriceRow
 from farebox.store.pricebook import publish, publishing
 from farebox.store.reading import Books
 from farebox.store.reports import Reports
-from farebox.usage import BY_THE_MILLION, Conditions
+from farebox.usage import BY_THE_MILLION, PLAIN, Conditions
 
 _FACTOR_CHARS_MAX = 12
 _PLAIN = msgspec.structs.asdict(Conditions())
@@ -204,9 +205,23 @@ def below_cost(listed: PriceBook, own: Iterable[PriceRow]) -> list[str]:
             continue
         for at_us in {cost.valid_from_us, *turns}:
             price = mine.find(cost.provider, cost.model, at_us) if cost.holds_at(at_us) else None
-            if price is not None and price.card(cost.conditions).at(cost.tier_above + 1).prices.get(cost.unit, cost.pico) < cost.pico:
+            if price is not None and _is_below(price, cost, listed, at_us):
                 found[f"{cost.provider}/{cost.model} {cost.unit}"] = None
     return list(found)
+
+
+def _is_below(mine: ModelPrice, cost: PriceRow, listed: PriceBook, at_us: int) -> bool:
+    """Whether an own price is below a listed one where that holds: of prices by the hour, at any hour of the day."""
+    prompt, unit = cost.tier_above + 1, cost.unit
+    theirs = listed.find(cost.provider, cost.model, at_us)
+    windows = [window for window, _ in (*mine.hours, *(theirs.hours if theirs is not None else ()))]
+    if theirs is None or not windows or not (cost.conditions == PLAIN or is_named(cost.service_tier)):
+        return mine.card(cost.conditions).at(prompt).prices.get(unit, cost.pico) < cost.pico
+    for turn in {edge for window in windows for edge in (window.begins_us, window.begins_us + window.lasts_us)}:
+        charged, billed = (price.card_within((turn, turn)).at(prompt).prices.get(unit) for price in (mine, theirs))
+        if charged is not None and billed is not None and charged < billed:
+            return True
+    return False
 
 
 def _cost_is_capped(reports: Reports, scope: str) -> bool:

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from farebox.clock import to_rfc3339
-from farebox.dialects import DIALECTS
 from farebox.dialects.base import Ask, Route
 from farebox.dialects.routes import METERED
 from farebox.gateway.attempt import Plan
 from farebox.gateway.identify import refusal_of
+from farebox.gateway.quote import Quoter
 from farebox.ledger.model import Account, Key
 from farebox.ledger.plan import Policy
 from farebox.money import format_usd, nano_up
@@ -35,10 +35,10 @@ def route_of(dialect: str | None, name: str | None) -> Route | None:
     return found[0] if found and (dialect or name) else None
 
 
-def ask_of(route: Route, body: bytes, headers: Mapping[str, str]) -> Ask:
-    """A request as its dialect reads it. Raises a Refusal."""
+def ask_of(quoter: Quoter, route: Route, body: bytes, headers: Mapping[str, str]) -> Ask:
+    """A request as its provider reads it. Raises a Refusal."""
     named = {name.lower().encode(): value.encode() for name, value in headers.items()}
-    return DIALECTS[route.dialect].ask(route, body, named)
+    return quoter.read(route, body, named)
 
 
 def policy_of_account(reports: Reports, account: Account) -> Policy:
@@ -120,6 +120,8 @@ def _base(demand: Demand, price: ModelPrice, tokens: int, conditions: Conditions
     per_request = max(level.per_request for level in levels) * requests
     if per_request:
         found.append(Item(REQUESTS, requests, per_request))
+    if demand.fee_pico:
+        found.append(Item("set_fee", 1, demand.fee_pico))
     fees = [(unit, count) for unit, count in demand.fees_max.items() if count > 0 and unit != REQUESTS]
     return found + [Item(unit, count, count * _dearest(levels, (unit,))) for unit, count in fees]
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from farebox.dialects.media.asked import Media
 from farebox.errors import Refusal
 from farebox.usage import Demand, Usage
 
@@ -19,6 +20,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 Fault = Literal["account", "busy", "caller", "provider"]
 """Whose trouble an upstream error is: the operator's account with the provider, a passing overload, the caller's request, the provider."""
+
+OUTPUT_UNSEEN = "output_unseen"
+"""The flag of a report without usage whose answer need not show what was generated: it was broken off while nobody listened."""
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
@@ -34,6 +38,8 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     """What the path names: a model, a voice, an object's id."""
     query: bytes = b""
     """The query, where the dialect reads something in it."""
+    provider: str = ""
+    """Whose the model is that the request names, where its path or its credential says so."""
 
 
 class Ask(msgspec.Struct):
@@ -66,8 +72,16 @@ class Ask(msgspec.Struct):
     """Kinds of objects that the provider keeps of this call, and that the answer names."""
     uses: tuple[tuple[str, str], ...] = ()
     """(kind, id) of objects kept by the provider that the request names: only its own account's may be."""
+    own_input_max: int | None = None
+    """Where a response that is named brings more input than the body: the bound of the body alone. With the tokens recorded of that response
+    it bounds the call; where they are not, `demand` does.
+    """
+    media: Media | None = None
+    """The pictures, documents and recordings in it. `demand` counts them at the model that was asked for; at another they may be more."""
     facts: Any = None
-    """What the endpoint that read the request wants to know again when it reads the answer. Nobody else looks at it."""
+    """What the endpoint that read the request wants to know again when it reads the answer. Nobody else looks at it. Of a request in the
+    background it is kept as JSON, and comes back as that gives it: lists and dicts.
+    """
 
 
 class Report(msgspec.Struct):
@@ -84,6 +98,10 @@ class Report(msgspec.Struct):
     upstream_error: bool = False
     model_served: str = ""
     response_id: str = ""
+    made: tuple[tuple[str, str], ...] = ()
+    """(kind, id) of what else the provider now keeps; `response_id` names the first of the kinds that the request stores."""
+    poll_target: str = ""
+    """Not over: the provider goes on in the background, and tells there (path and query behind its base URL) how far it is."""
     flags: tuple[str, ...] = ()
     shown: bytes | None = None
     """What the client gets instead of the provider's whole answer, where it asked for another format than can be metered."""

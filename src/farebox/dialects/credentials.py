@@ -42,6 +42,8 @@ def _text(value: bytes) -> str:
 
 def _bearer(value: str) -> str:
     scheme, _, token = value.partition(" ")
+    if scheme.startswith("AWS4-"):
+        raise InvalidKey(detail="Signed requests are not taken: set AWS_BEARER_TOKEN_BEDROCK to a key of this gateway.")
     if value and scheme.lower() != "bearer":
         raise InvalidKey(detail="The Authorization header must be `Bearer` and the key.")
     return token.strip(" \t")

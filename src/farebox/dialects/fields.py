@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from farebox.dialects.extras import NO_SETTING, BySetting, Extras
 from farebox.dialects.strict import Members, shown
 from farebox.errors import AmbiguousBody, CostUnbounded, InvalidRequest
 
@@ -19,7 +20,6 @@ OTHER_CAPS = dict.fromkeys(
 )
 """Costly in every dialect that does not know them."""
 _UNKNOWN_NAMES_MAX = 32
-_NO_SETTING = "No setting of this gateway allows it yet."
 
 
 def fold(name: str) -> str:
@@ -48,23 +48,33 @@ def names(read: Iterable[str], harmless: Iterable[str] = (), costly: Mapping[str
     )
 
 
-def examine(members: Members, allowed: Names, where: str = "") -> tuple[str, ...]:
-    """Refuses costly names and other spellings of those that are read; gives the unknown ones, which pass."""
+def examine(members: Members, allowed: Names, where: str = "", extras: Extras | None = None) -> tuple[str, ...]:
+    """Refuses costly names, but for those that a setting admits, and other spellings of those that are read; gives the unknown ones, which
+    pass.
+    """
     if members.keys() <= allowed.known:
         return ()
     unknown = members.keys() - allowed.known
     for name in sorted(unknown):
         if name in allowed.costly:
             if members[name] not in (None, False, []):
-                refuse_cost(where + name, allowed.costly[name])
+                _take(where + name, allowed.costly[name], members[name], extras)
         elif (meant := allowed.folded.get(fold(name))) is not None:
             raise AmbiguousBody(problem=f"`{where}{shown(name)}` could be read as `{meant}`.", field=where + shown(name))
     return tuple(shown(name) for name in sorted(unknown - allowed.costly.keys())[:_UNKNOWN_NAMES_MAX])
 
 
 def refuse_cost(field: str, why: str) -> NoReturn:
-    """The cost of the request has no upper bound because of one field."""
-    raise CostUnbounded(field=field, why=why, setting=_NO_SETTING)
+    """The cost of the request has no upper bound because of one field, and no setting gives it one."""
+    raise CostUnbounded(field=field, why=str(why), setting=NO_SETTING)
+
+
+def _take(field: str, why: str, holds: Any, extras: Extras | None) -> None:
+    """Once for each, where a field holds several."""
+    if extras is None or not isinstance(why, BySetting):
+        refuse_cost(field, why)
+    for one in holds if type(holds) is list else [holds]:
+        extras.take(field, why, holds=one)
 
 
 def invalid(field: str, problem: str) -> InvalidRequest:

@@ -162,3 +162,28 @@ def as_text(value: Any) -> str:
 def flags_of(usage: Usage | None, flags: list[str]) -> tuple[str, ...]:
     """The flags of an answer and of its usage, each once."""
     return tuple(dict.fromkeys((*flags, *(usage.flags if usage is not None else ()))))
+
+
+class PassingMeter:
+    """Passes everything on as it comes: sound says nothing about its cost. What is reported is the subclass's business."""
+
+    __slots__ = ("delivered", "finished")
+
+    def __init__(self) -> None:
+        self.delivered = 0
+        self.finished = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The sound as it is."""
+        self.delivered += len(data)
+        return data
+
+    def close(self) -> bytes:
+        """The sound has ended."""
+        self.finished = self.delivered > 0
+        return b""
+
+    @property
+    def held_back(self) -> bytes:
+        """Nothing: sound ends with its connection, which waits for the charge."""
+        return b""

@@ -10,6 +10,10 @@ import msgspec
 
 from farebox.dialects.anthropic import paths as anthropic
 from farebox.dialects.base import Headers, Route
+from farebox.dialects.bedrock import paths as bedrock
+from farebox.dialects.elevenlabs import paths as elevenlabs
+from farebox.dialects.gemini import paths as gemini
+from farebox.dialects.openai import azure
 from farebox.dialects.openai import paths as openai
 from farebox.dialects.patterns import model_id
 from farebox.errors import MethodNotAllowed, RouteNotFound
@@ -26,11 +30,12 @@ class Paths(Protocol):
         ...
 
 
-PATHS: dict[str, Paths] = {"openai": openai, "anthropic": anthropic}
+PATHS: dict[str, Paths] = {"openai": openai, "anthropic": anthropic, "gemini": gemini, "elevenlabs": elevenlabs, "bedrock": bedrock}
 _EXACT = {asked: route for paths in PATHS.values() for asked, route in paths.EXACT.items()}
-METERED = {(route.dialect, route.name): route for route in _EXACT.values() if route.kind == "metered"}
+_NAMING = (*gemini.CALLS, *elevenlabs.CALLS, *bedrock.CALLS)
+METERED = {(route.dialect, route.name): route for route in (*_EXACT.values(), *_NAMING) if route.kind == "metered"}
 """What can be quoted: by dialect and name."""
-_BARE_MODELS = {"openai": openai.MODELS, "anthropic": anthropic.MODELS}
+_BARE_MODELS = {"openai": openai.MODELS, "anthropic": anthropic.MODELS, "gemini": gemini.MODELS, "elevenlabs": elevenlabs.MODELS}
 _METHODS = ("GET", "POST", "HEAD", "DELETE")
 _PATH_SHOWN_CHARS = 128
 
@@ -41,11 +46,11 @@ def match(method: str, path: str, headers: Headers, query: bytes = b"") -> Route
     Raises RouteNotFound or MethodNotAllowed.
     """
     path = path.partition("?")[0]
-    route = _EXACT.get((method, path)) or _found(method, path, query, headers)
+    route = _azure(method, path, headers) or _EXACT.get((method, path)) or _found(method, path, query, headers)
     if route is not None:
         return route
     for other in _METHODS:
-        if other != method and (_EXACT.get((other, path)) or _found(other, path, query, headers)) is not None:
+        if other != method and (_azure(other, path, headers) or _EXACT.get((other, path)) or _found(other, path, query, headers)):
             raise MethodNotAllowed(path=_shown(path), allowed=other, method=_shown(method))
     raise RouteNotFound(method=_shown(method), path=_shown(path), hint=_hint(path))
 
@@ -55,23 +60,32 @@ def spoken(path: str, headers: Headers) -> str:
     first = path[1:].partition("/")[0]
     if first in PATHS:
         return first
+    if first == "v1beta":
+        return "gemini"
+    if first in bedrock.OWN_PATHS:
+        return "bedrock"
     found = "anthropic" if path.startswith("/v1/messages") else _by_headers(headers)
     return found if found in PATHS else "openai"
 
 
-def _by_headers(headers: Headers) -> str:
+def _by_headers(headers: Headers, query: bytes = b"") -> str:
     """The order of §0.1."""
     sent = {name for name, _ in headers}
-    if b"x-goog-api-key" in sent:
+    if b"x-goog-api-key" in sent or (b"key=" in query and query.partition(b"key=")[0][-1:] in (b"", b"&")):
         return "gemini"
     if b"xi-api-key" in sent:
         return "elevenlabs"
     return "anthropic" if b"anthropic-version" in sent or b"x-api-key" in sent else "openai"
 
 
+def _azure(method: str, path: str, headers: Headers) -> Route | None:
+    """Azure's API shares its prefix with OpenAI's; it is told by what stands behind it, or by where its key stands."""
+    return azure.find(method, path, headers) if path.startswith(("/openai/", "/azure/openai/")) else None
+
+
 def _found(method: str, path: str, query: bytes, headers: Headers) -> Route | None:
     if path == "/v1/models" or path.startswith("/v1/models/"):
-        route = _models(path, headers)
+        route = _models(path, query, headers)
         if route is not None and route.method == method:
             return route
     for paths in PATHS.values():
@@ -81,9 +95,9 @@ def _found(method: str, path: str, query: bytes, headers: Headers) -> Route | No
     return None
 
 
-def _models(path: str, headers: Headers) -> Route | None:
-    """The paths that several APIs have: which one is meant is told by the headers."""
-    listing = _BARE_MODELS.get(_by_headers(headers))
+def _models(path: str, query: bytes, headers: Headers) -> Route | None:
+    """The paths that several APIs have: which one is meant is told by where its key stands."""
+    listing = _BARE_MODELS.get(_by_headers(headers, query))
     if listing is None or path == "/v1/models":
         return listing
     name = model_id(path, "/v1/models/")
@@ -91,6 +105,8 @@ def _models(path: str, headers: Headers) -> Route | None:
 
 
 def _hint(path: str) -> str:
+    if spoken(path, ()) == "bedrock":
+        return bedrock.NOT_SERVED
     if "//" in path or "/." in path or "%" in path:
         return "Paths are taken literally: send it without empty or dotted segments and without percent-encoding."
     return "OpenAI clients use the base URL …/openai/v1, Anthropic clients …/anthropic."

@@ -4,6 +4,7 @@ import structlog
 
 from farebox import metrics
 from farebox.dialects import DIALECTS, routes
+from farebox.dialects.bedrock import error_type
 from farebox.errors import (
     Busy,
     Draining,
@@ -25,6 +26,8 @@ from farebox.gateway.upstream import UpstreamFailed
 from farebox.ids import new_id
 
 _log = structlog.get_logger()
+_ID_HEADERS = {"anthropic": b"request-id", "elevenlabs": b"request-id", "bedrock": b"x-amzn-requestid"}
+"""Under which name an API tells the id of a request, where that is not the plain one."""
 _CLOSING = (TooLarge, UnsupportedEncoding, Busy, Draining)
 """After these the connection is not used again: a body is on its way that nobody wants, or the caller does better elsewhere."""
 
@@ -77,8 +80,10 @@ async def _refuse(exchange: Exchange, dialect: str, refusal: Refusal, request_id
         (b"content-type", b"application/json"),
         (b"x-farebox-reason", refusal.reason.encode()),
         (b"x-farebox-request-id", request_id.encode()),
-        (b"request-id" if dialect == "anthropic" else b"x-request-id", request_id.encode()),
+        (_ID_HEADERS.get(dialect, b"x-request-id"), request_id.encode()),
     ]
+    if dialect == "bedrock":
+        headers.append((b"x-amzn-errortype", error_type(refusal)))
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     if refusal.should_retry is not None:

@@ -6,16 +6,20 @@ import msgspec
 
 from farebox.dialects.base import Ask, Dialect, Report
 from farebox.ids import new_id
-from farebox.ledger.commands import Authorize, Bound, Gate
+from farebox.ledger.bounds import Bound
+from farebox.ledger.commands import Authorize, Gate
 from farebox.ledger.model import Hold
 from farebox.ledger.plan import Policy
 from farebox.pricing.book import PriceBook
 from farebox.pricing.cards import ModelPrice
-from farebox.pricing.markup import Markup
+from farebox.pricing.markup import AT_COST, Markup
 from farebox.providers.catalogue import Provider
+from farebox.providers.health import Turn
 
 Stage = Literal["planned", "queued", "held", "forwarded", "done"]
 """queued: the ledger was asked and has not answered; forwarded: a byte may have left; done: settled, or never held."""
+COUNTED = "input_counted"
+"""The flag of a call that was admitted by a count of its input."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -59,6 +63,8 @@ class Plan(msgspec.Struct, frozen=True):
     quoted_at: int
     beside: tuple[Beside, ...] = ()
     """Of the demand's other models, in their order."""
+    markup_beside: Markup = AT_COST
+    """On those of them that have no price of the customer's own."""
 
 
 class Timings(msgspec.Struct, omit_defaults=True):
@@ -81,6 +87,8 @@ class Attempt:
         "body",
         "failure",
         "flags",
+        "generated",
+        "handed",
         "hold",
         "hold_id",
         "lost",
@@ -93,6 +101,7 @@ class Attempt:
         "stage",
         "status",
         "timings",
+        "turn",
         "upstream_request_id",
     )
 
@@ -116,9 +125,15 @@ class Attempt:
         self.status = 0
         self.upstream_request_id = ""
         self.flags: list[str] = []
+        self.handed = False
+        """The background has its hold: whoever learns first what it came to settles it."""
+        self.generated = True
+        """False: it is known that the provider generated nothing, and billed what it read."""
         self.recorded: bytes | None = None
         """The answer as it is kept for a repeat, encrypted."""
         self.body = b""
+        self.turn: Turn | None = None
+        """What it is made with."""
 
 
 class Call:

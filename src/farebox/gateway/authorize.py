@@ -21,6 +21,7 @@ _POLL_S = 0.25
 _AWAY_S = 5
 """When to ask again where the ledger cannot be reached."""
 Replan = Callable[[Call, Ask], Awaitable[Plan]]
+Tighten = Callable[[Call, Attempt, Refused], Awaitable[Plan | None]]
 
 
 class Waiters:
@@ -65,14 +66,16 @@ class Authorizer:
         self._longest_us = request_s * 1_000_000
         self.waiters = Waiters()
 
-    async def authorize(self, call: Call, attempt: Attempt, replan: Replan, fingerprint: str) -> Repeated | None:
+    async def authorize(self, call: Call, attempt: Attempt, replan: Replan, tighten: Tighten, fingerprint: str) -> Repeated | None:
         """Holds the attempt's worst case. None when the money is set aside; Repeated when the caller's Idempotency-Key was used before.
 
-        Raises a Refusal, having changed nothing. `replan` plans the call again with what is laid down now.
+        Raises a Refusal, having changed nothing. `replan` plans the call again with what is laid down now; `tighten`, asked once before a
+        call is refused for what it needs, plans it with a tighter bound where there is one that may fit.
         """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._held_wait_s
         requotes = 0
+        tightened = False
         while True:
             outcome = await self._ask(call, attempt, fingerprint)
             if isinstance(outcome, Authorized):
@@ -87,6 +90,12 @@ class Authorizer:
                 continue
             if not isinstance(outcome, Refused):
                 raise errors.Busy(limit=f"the ledger answered {type(outcome).__name__}")
+            if not tightened:
+                tightened = True
+                plan = await tighten(call, attempt, outcome)
+                if plan is not None:
+                    attempt.plan = plan
+                    continue
             left = give_up - loop.time()
             if outcome.reason != "held" or left <= 0:
                 raise self.refusal_of(outcome, attempt.plan, call.caller.run)

@@ -1,14 +1,15 @@
 """The way of a request, readable in one place: identify, read, quote, hold, forward, relay and meter, rate, capture. One exit."""
 
 import asyncio
+from functools import partial
 
 import msgspec
 
 from farebox import limits
 from farebox.clock import Clock
-from farebox.dialects import DIALECTS
 from farebox.dialects.base import Ask, Route
 from farebox.dialects.credentials import find_key
+from farebox.dialects.openai import azure
 from farebox.errors import (
     AlreadyCharged,
     Draining,
@@ -24,18 +25,22 @@ from farebox.gateway import forward, replay, told
 from farebox.gateway.attempt import Attempt, Call, Plan
 from farebox.gateway.authorize import Authorizer
 from farebox.gateway.caller import fingerprint, read_caller
+from farebox.gateway.counting import Counter
 from farebox.gateway.exchange import Exchange
 from farebox.gateway.flights import Flight, Flights
 from farebox.gateway.forward import Forwarder
 from farebox.gateway.identify import Keyring, refusal_of
+from farebox.gateway.owned import Owned
 from farebox.gateway.quote import Quoter
 from farebox.gateway.relay import Relay
 from farebox.gateway.settle import Settler
 from farebox.gateway.sharing import Shared
+from farebox.gateway.turns import AnotherKey, NotAsked
 from farebox.gateway.upstream import Answer, FirstByteTimeout, UpstreamFailed
 from farebox.ledger.commands import Authorized, Refused, Repeated
 from farebox.ledger.plan import Policy
 from farebox.money import format_usd
+from farebox.providers.health import Turn
 from farebox.store.batcher import Batcher
 from farebox.store.reading import Books, Lookup
 
@@ -73,8 +78,10 @@ class Calls:
         quoter: Quoter,
         authorizer: Authorizer,
         forwarder: Forwarder,
+        counter: Counter,
         relay: Relay,
         settler: Settler,
+        owned: Owned,
         flights: Flights,
         batcher: Batcher,
         clock: Clock,
@@ -85,8 +92,10 @@ class Calls:
         self._quoter = quoter
         self._authorizer = authorizer
         self._forwarder = forwarder
+        self._counter = counter
         self._relay = relay
         self._settler = settler
+        self._owned = owned
         self._flights = flights
         self._batcher = batcher
         self._clock = clock
@@ -101,12 +110,17 @@ class Calls:
         flight = self._flights.begin(exchange, policy.key.id)
         try:
             body = await self.read_in_time(exchange, flight)
-            ask = self._ask(exchange, route, body)
+            body = azure.whole(route, body) if route.provider else body
+            ask = self._quoter.read(route, body, exchange.named)
             if ask.unknown_fields:
                 told.unknown(ask)
+            if ask.uses:
+                await self._owned.inform(policy, ask, *await self._place_of(ask))
             if call.caller.dry_run:
                 return await self._dry_run(exchange, call, await self._replan(call, ask))
             attempt = self._attempt(call, await self._plan(policy, ask, call), body)
+            if not call.caller.idempotency:  # what was answered before is answered again, however the provider fares
+                self._take_turn(attempt)
             try:
                 repeated = await self._hold(exchange, call, attempt, body)
                 if repeated is not None:
@@ -116,6 +130,8 @@ class Calls:
                 for one in call.attempts:
                     if one.stage not in ("planned", "done"):
                         self._settler.settle_detached(call, one)
+                    if one.turn is not None and one.turn.tries:
+                        self._forwarder.turns.left(one.turn)
         finally:
             self._flights.end(flight)
 
@@ -146,12 +162,13 @@ class Calls:
                 raise refusal
         return policy
 
-    def _ask(self, exchange: Exchange, route: Route, body: bytes) -> Ask:
-        """What is asked, as the provider that is meant reads it: hosts of one API differ in what moves their cost."""
-        home = DIALECTS[route.dialect]
-        ask = home.ask(route, body, exchange.named)
-        dialect = self._quoter.dialect_of(ask)
-        return ask if dialect is home else dialect.ask(route, body, exchange.named)
+    async def _place_of(self, ask: Ask) -> tuple[str, str]:
+        """The provider and model where a call would go, by what is remembered of prices; by what the ledger has now, where that does not know its model."""
+        try:
+            provider, model = self._quoter.resolve(ask.dialect, ask.model, self._shelf.books())
+        except Refusal:
+            provider, model = self._quoter.resolve(ask.dialect, ask.model, await self._shelf.refresh())
+        return provider.name, model
 
     async def _plan(self, policy: Policy, ask: Ask, call: Call) -> Plan:
         try:
@@ -170,11 +187,30 @@ class Calls:
     def _quote(self, policy: Policy, ask: Ask, call: Call, books: Books) -> Plan:
         return self._quoter.plan(policy, ask, call.caller, books, self._clock())
 
+    async def _tighten(self, exchange: Exchange, call: Call, attempt: Attempt, refused: Refused) -> Plan | None:
+        """The plan by a count of the input, where the bound by its bytes does not fit and a tighter one may."""
+        plan = attempt.plan
+        if not self._counter.worth(plan.ask, refused):
+            return None
+        least = self._quote(plan.policy, self._counter.least(plan), call, self._shelf.books()).bound
+        if least.measure(refused.measure).at(least.units_min) > refused.available:
+            return None
+        counted = await self._counter.count(exchange, attempt)
+        return None if counted is None else self._quote(plan.policy, counted, call, self._shelf.books())
+
     def _attempt(self, call: Call, plan: Plan, body: bytes) -> Attempt:
         attempt = Attempt(call.request_id, len(call.attempts) + 1, plan, call.timings)
         attempt.body = body
         call.attempts.append(attempt)
         return attempt
+
+    def _take_turn(self, attempt: Attempt) -> None:
+        """Decides what an attempt is made with. Raises a Refusal where the provider is not asked now: nothing is held for that."""
+        plan = attempt.plan
+        try:
+            attempt.turn = self._forwarder.turns.take(plan.provider, plan.ask.route, plan.model)
+        except NotAsked as not_asked:
+            raise forward.refusal_of(not_asked, plan.provider.name) from not_asked
 
     async def _hold(self, exchange: Exchange, call: Call, attempt: Attempt, body: bytes) -> Repeated | None:
         """Sets the money aside; a repeat of a request that is still running waits for it, up to a limit."""
@@ -182,7 +218,7 @@ class Calls:
 
         give_up = asyncio.get_running_loop().time() + limits.idempotency_wait_s
         while True:
-            repeated = await self._authorizer.authorize(call, attempt, self._replan, mark)
+            repeated = await self._authorizer.authorize(call, attempt, self._replan, partial(self._tighten, exchange), mark)
             if repeated is None or repeated.state != "running" or asyncio.get_running_loop().time() > give_up:
                 break
             await asyncio.sleep(_REPEAT_POLL_S)
@@ -202,11 +238,16 @@ class Calls:
                 model=None if plan.model == plan.ask.model else plan.model,
                 output_cap=None if cap == plan.ask.demand.output_tokens_named else cap,
             )
+            target = plan.dialect.target(plan.ask, route, plan.model, exchange.query)
+            if attempt.turn is None:
+                self._take_turn(attempt)
             attempt.stage = "forwarded"
             call.timings.sent_us = self._clock() - call.timings.received_at
             try:
-                answer = await self._send(exchange, route, plan, body, flight)
+                answer = await self._send(exchange, route, attempt, target, body, flight)
                 return await self._relay.relay(call, attempt, answer, exchange, flight)
+            except AnotherKey as failure:
+                attempt = await self._try_again(call, attempt, exchange, failure.turn)
             except UpstreamFailed as failure:
                 if exchange.began:
                     raise
@@ -215,20 +256,19 @@ class Calls:
                 if failure.may_have_billed or len(call.attempts) >= limits.attempts_max or flight.cut or self._flights.closing:
                     await self._settler.settle(call, attempt)
                     raise forward.refusal_of(failure, plan.provider.name) from failure
-                attempt = await self._try_again(call, attempt, exchange)
+                attempt = await self._try_again(call, attempt, exchange, None)
             except Refusal:
                 if not exchange.began:
                     await self._settler.settle(call, attempt)
                 raise
 
-    async def _send(self, exchange: Exchange, route: Route, plan: Plan, body: bytes, flight: Flight) -> Answer:
+    async def _send(self, exchange: Exchange, route: Route, attempt: Attempt, target: str, body: bytes, flight: Flight) -> Answer:
         """The provider's answer, once its head is there. Raises UpstreamFailed, also when flights.py has given up the wait for it."""
+        plan = attempt.plan
         flight.sent = flight.awaiting_head = True
         flight.drains = plan.provider.drains
         try:
-            return await self._forwarder.send(
-                plan.provider, plan.dialect, route, plan.dialect.target(plan.ask, route, plan.model, exchange.query), exchange, body
-            )
+            return await self._forwarder.send(plan.provider, plan.dialect, route, target, exchange, body, attempt.turn)
         except asyncio.CancelledError:
             if not flight.goes_on():
                 raise
@@ -237,10 +277,13 @@ class Calls:
         finally:
             flight.awaiting_head = False
 
-    async def _try_again(self, call: Call, old: Attempt, exchange: Exchange) -> Attempt:
-        """Ends an attempt that cannot have been billed and holds for the next, in one commit, in that order."""
+    async def _try_again(self, call: Call, old: Attempt, exchange: Exchange, turn: Turn | None) -> Attempt:
+        """Ends an attempt that cannot have been billed and holds for the next, in one commit, in that order. `turn`: what that is made with."""
         self._authorizer.admit()
         new = self._attempt(call, old.plan, old.body)
+        new.turn = turn
+        if turn is None:
+            self._take_turn(new)
         mark = fingerprint(exchange, old.body, call.caller) if call.caller.idempotency else ""
         new.stage = "queued"
         new.asked = self._authorizer.command(call, new, mark)
@@ -251,13 +294,16 @@ class Calls:
             raise LedgerDown(retry_after_s=5)
         new.stage = "planned"
         settled, outcome = answer
-        self._settler.booked(call, old, settled)
-        if isinstance(outcome, Authorized):
+        if isinstance(outcome, Authorized):  # noted first: whatever is said of the old one, there is money set aside for the new
             new.hold, new.available, new.stage = outcome.hold, outcome.available, "held"
+        self._settler.booked(call, old, settled)
+        if new.stage == "held":
             return new
         if isinstance(outcome, Refused) and outcome.reason != "held":
             raise self._authorizer.refusal_of(outcome, new.plan, call.caller.run)
-        if await self._authorizer.authorize(call, new, self._replan, mark) is not None:  # what it was planned with has changed meanwhile
+        if (
+            await self._authorizer.authorize(call, new, self._replan, partial(self._tighten, exchange), mark) is not None
+        ):  # what it was planned with has changed meanwhile
             raise InProgress(request_id=call.request_id, retry_after_s=1)
         return new
 

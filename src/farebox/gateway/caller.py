@@ -106,5 +106,9 @@ def fingerprint(exchange: Exchange, body: bytes, caller: Caller) -> str:
     """What makes two requests of one Idempotency-Key the same: the body and every header that moves cost."""
     digest = blake2b(body, digest_size=20)
     moving = [(name, value) for name, value in exchange.headers if name.startswith(b"anthropic-")]
+    if b"alt=sse" in exchange.query:
+        digest.update(b"events")  # the same path answers in another format
+    elif b"output_format=" in exchange.query:
+        digest.update(exchange.query)
     digest.update(repr((sorted(moving), caller.ceiling, caller.clamp, caller.run, caller.run_limit)).encode())
     return digest.hexdigest()

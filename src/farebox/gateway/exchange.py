@@ -16,7 +16,8 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 
-_LISTS = frozenset((b"anthropic-beta",))
+_LISTS = frozenset((b"anthropic-beta", b"content-type"))
+"""Headers all of whose lines go upstream: a second content type is seen, too, so that a form is not read by another boundary there."""
 
 
 class Exchange:

@@ -1,17 +1,30 @@
 """Sends an attempt to its provider: which headers go along, and what its failure says about the bill."""
 
+import asyncio
 import zlib
+from functools import partial
 
 from farebox import errors, limits
+from farebox.clock import wall_clock
 from farebox.dialects.base import Dialect, Route
 from farebox.errors import Refusal
 from farebox.gateway.attempt import Attempt
 from farebox.gateway.exchange import Exchange, Headers
+from farebox.gateway.turns import NotAsked, Turns
 from farebox.gateway.upstream import Answer, FirstByteTimeout, IdleTimeout, Origin, Upstream, UpstreamFailed
 from farebox.providers.catalogue import Catalogue, Provider
+from farebox.providers.health import Turn
+from farebox.providers.sigv4 import Request, sign
 
-_REQUEST_HEADERS = frozenset((b"content-type", b"accept", b"user-agent"))
+_REQUEST_HEADERS = frozenset((b"accept", b"user-agent"))
+_TYPE = b"content-type"
+_FORM = b"multipart/"
+_JSON = b"application/json"
+"""What every body is read as that is no form, whatever the caller calls it: another charset, or another kind of form, could be read otherwise."""
+_REQUEST_IDS = (b"x-request-id", b"request-id", b"x-generation-id", b"x-amzn-requestid")
+"""Under which names providers tell the id that they know a call by."""
 _ZLIB_OR_GZIP = 47
+_TROUBLE_FROM = 500
 _ANSWER_HEADERS = frozenset(
     (
         b"content-type",
@@ -33,6 +46,7 @@ class Forwarder:
 
     def __init__(self, upstream: Upstream, catalogue: Catalogue) -> None:
         self._upstream = upstream
+        self.turns = Turns(catalogue)
         self._places: dict[str, tuple[Origin, str]] = {}
         for provider in catalogue.providers.values():
             self._places[provider.name] = Origin.from_url(provider.base_url, proxy=provider.proxy, ca_file=provider.ca_file)
@@ -45,23 +59,59 @@ class Forwarder:
         target: str,
         exchange: Exchange,
         body: bytes,
+        turn: Turn | None = None,
         *,
         first_byte_s: float | None = None,
     ) -> Answer:
-        """The provider's answer, once its head is there; `target` is the path behind its base URL. Raises UpstreamFailed; after
-        `first_byte_s` without a head, if that is given.
+        """The provider's answer, once its head is there; `target` is the path behind its base URL, `turn` what was taken for it before.
+        Raises UpstreamFailed; after `first_byte_s` without a head, if that is given.
         """
-        origin, base = self._places[provider.name]
-        headers = request_headers(exchange, provider, dialect)
-        return await self._upstream.send(origin, route.method.encode(), (base + target).encode(), headers, body, first_byte_s=first_byte_s)
+        turn = turn or self.turns.take(provider)
+        headers = request_headers(exchange, turn.provider, dialect)
+        return await self._send(turn, route.method.encode(), target, headers, body, first_byte_s)
+
+    async def ask(self, turn: Turn, target: str, *, first_byte_s: float) -> Answer:
+        """The provider's answer to a question of the gateway's own. Raises UpstreamFailed."""
+        headers = [(b"accept", b"application/json"), *_credential(turn.provider)]
+        return await self._send(turn, b"GET", target, headers, b"", first_byte_s)
+
+    async def _send(self, turn: Turn, method: bytes, target: str, headers: Headers, body: bytes, first_byte_s: float | None) -> Answer:
+        """Sends, and tells the provider's health what came of it."""
+        turns, name = self.turns, turn.provider.name
+        origin, base = self._places[name]
+        path = (base + target).encode()
+        aws = turn.provider.aws
+        if aws is not None:
+            host = (b"host", origin.host_header.encode())
+            headers += sign(aws, Request(method, path, [host, *headers], body), wall_clock())
+        health = turns.health[name]
+        reached = None if turn is health.steady else partial(turns.reached, turn)
+        try:
+            answer = await self._upstream.send(origin, method, path, headers, body, first_byte_s=first_byte_s, reached=reached)
+        except UpstreamFailed as failure:
+            turns.failed(turn, failure)
+            raise
+        except asyncio.CancelledError:
+            turns.left(turn)
+            raise
+        if turn is not health.steady or answer.status >= _TROUBLE_FROM:
+            turns.answered(turn, answer.status)
+        return answer
 
 
 def request_headers(exchange: Exchange, provider: Provider, dialect: Dialect) -> Headers:
     """What of the caller's headers goes along, and the provider's credential."""
     forwards = dialect.forwards
     headers = [(name, value) for name, value in exchange.headers if name in _REQUEST_HEADERS or name.startswith(forwards)]
-    headers.append(provider.credential_header())
-    return headers
+    said = exchange.named.get(_TYPE)
+    if said is not None:
+        headers.append((_TYPE, said if said[:10].lower() == _FORM else _JSON))
+    return headers + _credential(provider)
+
+
+def _credential(provider: Provider) -> Headers:
+    """A provider's key; nothing where its requests are signed."""
+    return [] if provider.aws is not None else [provider.credential_header()]
 
 
 def answer_headers(answer: Answer, dialect: Dialect, answer_type: str = "") -> Headers:
@@ -92,7 +142,7 @@ def readable(answer: Answer, body: bytes) -> bytes | None:
 
 
 def upstream_request_id(answer: Answer) -> bytes:
-    return answer.header(b"x-request-id") or answer.header(b"request-id") or b""
+    return next((value for name in _REQUEST_IDS if (value := answer.header(name))), b"")
 
 
 def note(failure: UpstreamFailed, attempt: Attempt) -> None:
@@ -109,6 +159,8 @@ def name_of(failure: UpstreamFailed) -> str:
 
 def refusal_of(failure: UpstreamFailed, provider: str, *, costs: bool = True) -> Refusal:
     """What the caller is told of a failed attempt, on a route that costs something or on one that does not."""
+    if isinstance(failure, NotAsked) and failure.account:
+        return errors.UpstreamAccount(provider=provider, retry_after_s=failure.retry_after_s)
     billed = costs and failure.may_have_billed
     facts: dict[str, errors.Fact] = {
         "provider": provider,
@@ -116,12 +168,15 @@ def refusal_of(failure: UpstreamFailed, provider: str, *, costs: bool = True) ->
         "may_have_charged": billed,
         "charged": "The call may have been billed and was charged." if billed else "Nothing was charged.",
     }
+    if isinstance(failure, NotAsked):
+        facts["retry_after_s"] = failure.retry_after_s
     if isinstance(failure, FirstByteTimeout | IdleTimeout):
         return errors.UpstreamTimeout(**facts)
     return errors.UpstreamBadResponse(**facts) if failure.answered or failure.may_have_billed else errors.UpstreamUnreachable(**facts)
 
 
 _NAMES = {
+    "NotAsked": "not_asked",
     "PoolExhausted": "pool_exhausted",
     "ConnectFailed": "connect_failed",
     "NotAnswered": "not_answered",

@@ -1,29 +1,40 @@
 """The quote: the most that a call can cost, as a function of its output cap, before anyone is asked for money."""
 
+from collections.abc import Callable, Mapping
+
 import msgspec
 
 from farebox.dialects import DIALECTS
 from farebox.dialects.anthropic import Anthropic
 from farebox.dialects.anthropic.request import Defaults
-from farebox.dialects.base import Ask, Dialect
-from farebox.dialects.openai import OpenAI
-from farebox.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, ModelNotPriced
+from farebox.dialects.base import Ask, Dialect, Route
+from farebox.dialects.bedrock import Bedrock
+from farebox.dialects.extras import Bounds
+from farebox.dialects.gemini import Gemini
+from farebox.dialects.openai import OpenAI, azure
+from farebox.dialects.openai.azure import Azure
+from farebox.dialects.openai.hosts import host_of
+from farebox.dialects.openai.naming import with_model
+from farebox.errors import CostUnbounded, InvalidRequest, ModelNotAllowed, ModelNotFound, ModelNotPriced
 from farebox.gateway.attempt import Beside, Caller, Plan
-from farebox.ledger.commands import Affine, Bound, Gate
+from farebox.ledger.bounds import Affine, Bound
+from farebox.ledger.commands import Gate
 from farebox.ledger.model import Key, matches
 from farebox.ledger.plan import Policy
 from farebox.money import BASIS_POINTS, PICO_PER_NANO
 from farebox.pricing.cards import ModelPrice
-from farebox.pricing.markup import Markup
+from farebox.pricing.markup import AT_COST, Markup
 from farebox.pricing.quote import CostBound, bound
 from farebox.providers.catalogue import HOME, Catalogue, Provider
 from farebox.store.reading import Books
-from farebox.usage import Other
+from farebox.usage import Demand, Other
 
 _SHOWN_MAX = 20
 _TERMS_MAX = 100_000
 _TERMS_OF_KEY_MAX = 64
 _NO_RUN = Caller()
+_PLAIN: dict[str, Callable[[Bounds], Dialect]] = {"gemini": Gemini, "elevenlabs": lambda _: DIALECTS["elevenlabs"], "bedrock": Bedrock}
+"""Dialects whose providers differ in nothing else than what they admit."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -54,10 +65,47 @@ class Quoter:
         self._default_output = default_output
         self._least_output = least_output
 
-    def dialect_of(self, ask: Ask) -> Dialect:
-        """The dialect as the provider that a request means speaks it; where it means none, as the API's own provider does."""
-        found = self._catalogue.resolve(ask.dialect, ask.model)
-        return DIALECTS[ask.dialect] if found is None or found[0].dialect != ask.dialect else self._dialects[found[0].name]
+    def reader(self, dialect: str, model: str) -> tuple[Dialect, str]:
+        """The dialect as the provider that a name means speaks it, and the deployment where it means one; as the API's own provider does,
+        where it means none.
+        """
+        found = self._catalogue.resolve(dialect, model)
+        if found is None or found[0].dialect != dialect:
+            return DIALECTS[dialect], ""
+        return self._dialects[found[0].name], found[1] if found[0].azure else ""
+
+    def read(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
+        """What is asked, as the provider that is meant reads it: they differ in what moves their cost, and in what their settings admit."""
+        home = DIALECTS[route.dialect]
+        ask: Ask | None = None
+        try:
+            ask = home.ask(route, body, headers)
+            model = ask.model
+        except (CostUnbounded, InvalidRequest):  # what one host has no bound for may have one at another
+            model = azure.model_in(body) or route.argument
+            if self.reader(route.dialect, azure.named(route, model))[0] is home:
+                raise
+        model = azure.named(route, model)
+        dialect, deployment = self.reader(route.dialect, model)
+        meant = self._as_meant(dialect, route, body, headers, model) if model in self._catalogue.aliases and not deployment else None
+        if meant is not None:
+            ask = meant
+            ask.media = None  # bounded for the model that is meant
+        elif dialect is not home or ask is None:
+            ask = dialect.ask(msgspec.structs.replace(route, argument=deployment) if deployment else route, body, headers)
+        ask.model = model
+        return ask
+
+    def _as_meant(self, dialect: Dialect, route: Route, body: bytes, headers: Mapping[bytes, bytes], alias: str) -> Ask | None:
+        """A request that names an alias, read as one for the model that it stands for: a dialect may tell models apart by their names."""
+        found = self._catalogue.resolve(route.dialect, alias)
+        if found is None or found[0].dialect != route.dialect:
+            return None
+        if route.argument == alias:
+            return dialect.ask(msgspec.structs.replace(route, argument=found[1]), body, headers)
+        if isinstance(dialect, OpenAI):
+            return dialect.ask_as(route, body, headers, found[1])
+        return dialect.ask(route, with_model(body, found[1], {}), headers)
 
     def dialect_at(self, provider: Provider) -> Dialect:
         """The dialect as this provider speaks it."""
@@ -67,12 +115,11 @@ class Quoter:
         """The plan of a call. Raises ModelNotFound, ModelNotAllowed, ModelNotPriced, CostUnbounded, InvalidRequest."""
         terms = self._terms(policy, ask, books, now)
         model, listed, own, markup = terms.model, terms.listed, terms.own, terms.markup
-        if model != ask.model:
-            ask.hidden_output = terms.dialect.hides_output(model)
         if ask.unknown_fields and policy.key.unknown_fields == "refuse":
             raise InvalidRequest(problem=f"This key does not pass unknown fields on: {', '.join(ask.unknown_fields)}.")
-        cost = bound(ask.demand, listed)
-        asked = bound(ask.demand, own) if own is not None else None
+        demand = _demand_at(ask, model)
+        cost = bound(demand, listed)
+        asked = bound(demand, own) if own is not None else None
         price = Affine(asked.base_pico, asked.per_output_token_pico, PICO_PER_NANO) if asked is not None else _marked_up(cost, markup)
         tokens = cost.input_tokens + ask.demand.extra_output_tokens
         beside: tuple[Beside, ...] = ()
@@ -102,6 +149,7 @@ class Quoter:
             books.listed,
             now,
             beside,
+            Markup(markup.basis_points) if beside else AT_COST,
         )
 
     def _terms(self, policy: Policy, ask: Ask, books: Books, now: int) -> "Terms":
@@ -116,10 +164,10 @@ class Quoter:
         provider, model = self.resolve(ask.dialect, ask.model, books)
         name = f"{provider.name}/{model}"
         allowed(policy.key, name, ask.model)
-        listed = books.listed.find(provider.prices, model, now)
+        listed = books.listed.find(provider.prices, provider.behind(model), now)
         if listed is None:
             raise ModelNotPriced(model=name)
-        own = self._own_price(policy, provider, model, books, now)
+        own = self.own_price(policy, provider, provider.behind(model), books, now)
         gate = _gate(policy, name, _NO_RUN, books)
         terms = Terms(policy, provider, self._dialects[provider.name], model, name, listed, own, Markup(*policy.markup), gate)
         if not books.own:  # an own price may begin or end at any moment
@@ -149,9 +197,9 @@ class Quoter:
         listed = books.listed.find(terms.provider.prices, model, now)
         if listed is None:
             raise ModelNotPriced(model=name)
-        return Beside(listed, self._own_price(terms.policy, terms.provider, model, books, now))
+        return Beside(listed, self.own_price(terms.policy, terms.provider, model, books, now))
 
-    def _own_price(self, policy: Policy, provider: Provider, model: str, books: Books, now: int) -> ModelPrice | None:
+    def own_price(self, policy: Policy, provider: Provider, model: str, books: Books, now: int) -> ModelPrice | None:
         """The nearest own price, from the key up; none means list price and markup."""
         for scope in (policy.key.id, *(account.id for account in policy.path)) if books.own else ():
             book = books.own.get(scope)
@@ -177,6 +225,13 @@ class Quoter:
         return (high if key.clamp == "never" and not caller.clamp else min(least, high)), high
 
 
+def _demand_at(ask: Ask, model: str) -> Demand:
+    """The demand at the model that an alias or a rule sends the request to: how much media count depends on it."""
+    if ask.media is None or model == ask.model:
+        return ask.demand
+    return msgspec.structs.replace(ask.demand, input_tokens_max=ask.demand.input_tokens_max + ask.media.more_at(model, ask.model))
+
+
 def _gate(policy: Policy, name: str, caller: Caller, books: Books) -> Gate:
     """What must admit the call, with the version of the prices it is quoted by: the policy may have been read after the book."""
     gate = policy.gate(name, caller.run, caller.run_limit)
@@ -185,12 +240,20 @@ def _gate(policy: Policy, name: str, caller: Caller, books: Books) -> Gate:
 
 def _dialect(provider: Provider) -> Dialect:
     """A provider's dialect. Other hosts of an API have plain prices, and may want the output cap in its older field."""
-    home = DIALECTS[provider.dialect]
-    if HOME.get(provider.dialect) == provider.name and provider.cap_field == "max_completion_tokens":
-        return home
+    bounds = Bounds(provider.name, provider.bounds)
+    at_home = HOME.get(provider.dialect) == provider.name and provider.cap_field == "max_completion_tokens"
+    if at_home and not provider.bounds:
+        return DIALECTS[provider.dialect]
+    if provider.azure:
+        return Azure(deployments=provider.deployments, api_version=provider.api_version, bounds=bounds)
+    if provider.dialect in _PLAIN:
+        return _PLAIN[provider.dialect](bounds)
     if provider.dialect == "openai":
-        return OpenAI(cap_field=provider.cap_field, tiers_of_auto=("default",))
-    return Anthropic(Defaults(tiers_of_auto=("default",), geos_of_default=("global",)))
+        host = host_of(provider.name, provider.prices)
+        return (
+            OpenAI(bounds=bounds) if at_home else OpenAI(cap_field=provider.cap_field, tiers_of_auto=("default",), host=host, bounds=bounds)
+        )
+    return Anthropic(Defaults() if at_home else Defaults(tiers_of_auto=("default",), geos_of_default=("global",)), bounds)
 
 
 def _with_others(

@@ -4,13 +4,16 @@ import asyncio
 
 from farebox import limits
 from farebox.clock import Clock
-from farebox.dialects.base import StreamMeter
+from farebox.dialects.base import Fault, StreamMeter
+from farebox.dialects.faults import trouble
 from farebox.errors import ChargePending, Refusal, UpstreamAccount, UpstreamBadResponse, UpstreamTimeout
 from farebox.gateway import forward, replay
 from farebox.gateway.attempt import Attempt, Call
+from farebox.gateway.background import Background
 from farebox.gateway.exchange import Exchange, Headers
 from farebox.gateway.flights import Flight, Flights
 from farebox.gateway.settle import Settler
+from farebox.gateway.turns import AnotherKey, Turns
 from farebox.gateway.upstream import Answer, IdleTimeout, UpstreamFailed
 from farebox.ledger.model import Charge
 from farebox.money import format_usd
@@ -25,8 +28,10 @@ _CHARGED = "The call may have been billed and was charged."
 class Relay:
     """Carries answers. One per process."""
 
-    def __init__(self, settler: Settler, flights: Flights, clock: Clock, *, records: bool) -> None:
+    def __init__(self, settler: Settler, background: Background, flights: Flights, turns: Turns, clock: Clock, *, records: bool) -> None:
         self._settler = settler
+        self._turns = turns
+        self._background = background
         self._flights = flights
         self._clock = clock
         self._records = records
@@ -46,7 +51,7 @@ class Relay:
 
     async def _carry(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight) -> None:
         if _ERRORS_FROM <= answer.status < _NO_STATUS_FROM:
-            await self._error(call, attempt, answer, exchange)
+            await self._error(call, attempt, answer, exchange, flight)
         elif answer.status != 200 or (answer.header(b"content-encoding") or b"identity") != b"identity":  # noqa: PLR2004
             attempt.failure = "bad_answer"
             raise self._bad(attempt, f"status {answer.status}, content-encoding {_shown(answer.header(b'content-encoding'))}")
@@ -60,26 +65,51 @@ class Relay:
 
     # --- errors ------------------------------------------------------------------------------------------------------------------
 
-    async def _error(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange) -> None:
-        """An error status is not billed by any provider known here (providers.md §5.1); its body passes as it is, unless it is about
+    async def _error(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight) -> None:
+        """An error status is not billed, but for those of which it is known (providers.md §5.1); its body passes as it is, unless it is about
         the operator's own account.
         """
-        attempt.outcome = "not_billed"
+        may_cost = answer.status in attempt.plan.provider.billed_errors
+        attempt.outcome = "answered" if may_cost else "not_billed"
         attempt.failure = f"upstream_{answer.status}"
         try:
             body = forward.readable(answer, await answer.read_all(limits.error_body_bytes_max))
         except UpstreamFailed as failure:
-            raise UpstreamBadResponse(provider=attempt.plan.provider.name, problem=failure.problem, charged=_FREE) from failure
+            raise self._unread(attempt, failure.problem, may_cost=may_cost) from failure
         if body is None:
-            raise UpstreamBadResponse(provider=attempt.plan.provider.name, problem="its error cannot be read", charged=_FREE)
-        if attempt.plan.dialect.fault(answer.status, body) == "account":
+            raise self._unread(attempt, "its error cannot be read", may_cost=may_cost)
+        costs = may_cost and _error_costs(attempt, answer.status, body)
+        fault = attempt.plan.dialect.fault(answer.status, body)
+        if not flight.cut and not self._flights.closing:
+            self._another_key(call, attempt, answer, body, fault)
+        if fault == "account":
             attempt.flags.append("upstream_account")
             raise UpstreamAccount(provider=attempt.plan.provider.name)
         charge = await self._settler.settle(call, attempt)
         headers = self.headers(call, attempt, answer)
         if charge is not None:
             headers += _money(charge, attempt)
+        if costs:
+            headers.append((b"x-should-retry", b"false"))
         await exchange.answer(answer.status, headers, body)
+
+    @staticmethod
+    def _unread(attempt: Attempt, problem: str, *, may_cost: bool) -> UpstreamBadResponse:
+        provider = attempt.plan.provider.name
+        if may_cost:
+            return UpstreamBadResponse(provider=provider, problem=problem, may_have_charged=True, charged=_CHARGED)
+        return UpstreamBadResponse(provider=provider, problem=problem, charged=_FREE)
+
+    def _another_key(self, call: Call, attempt: Attempt, answer: Answer, body: bytes, fault: Fault) -> None:
+        """Tells the provider's health. Raises AnotherKey where the caller need not hear of it, because another key may fare better."""
+        turn, plan = attempt.turn, attempt.plan
+        if turn is None:
+            return
+        self._turns.erred(turn, answer, body, fault, plan.ask.route, plan.model)
+        tried = {one.turn.number for one in call.attempts if one.turn is not None}
+        other = self._turns.other(turn, answer, fault, plan.ask.route, plan.model, tried)
+        if other is not None and attempt.outcome == "not_billed":
+            raise AnotherKey(other)
 
     # --- a whole answer -----------------------------------------------------------------------------------------------------------
 
@@ -87,13 +117,16 @@ class Relay:
         body = await answer.read_all(limits.answer_body_bytes_max)
         attempt.timings.last_byte_us = self._since(call)
         report = attempt.report = attempt.plan.dialect.read_answer(attempt.plan.ask, body, dict(answer.headers))
-        if not report.finished:
+        if not (report.finished or report.poll_target):
             attempt.failure, attempt.lost = "bad_answer", True
             raise self._bad(attempt, "its body is not an answer of this API")
         headers = self.headers(call, attempt, answer)
         if report.shown is not None:
             body = report.shown
         self._record(call, attempt, answer.status, headers, body)
+        if report.poll_target:
+            await self._background.hand_over(call, attempt, report)
+            headers.append((b"x-farebox-available", format_usd(attempt.available).encode()))
         charge = await self._settler.settle(call, attempt)
         if charge is not None:
             headers += _money(charge, attempt)
@@ -111,7 +144,7 @@ class Relay:
         exchange.watch()
         try:
             await exchange.head(answer.status, headers)
-            failure = await self._pump(attempt, answer, exchange, flight, meter, kept)
+            failure = await self._pump(call, attempt, answer, exchange, flight, meter, kept)
             attempt.timings.last_byte_us = self._since(call)
             attempt.report = meter.report()
             await self._finish(call, attempt, exchange, meter, kept, failure, headers)
@@ -122,7 +155,7 @@ class Relay:
         await _rest(answer)
 
     async def _pump(
-        self, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight, meter: StreamMeter, kept: "_Kept"
+        self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight, meter: StreamMeter, kept: "_Kept"
     ) -> UpstreamFailed | None:
         """Pieces from the provider to the client until the end is held back, the upstream ends, or it fails. Reads on when the client
         has left: it is the only way to know what was billed.
@@ -133,7 +166,12 @@ class Relay:
                 if not piece:
                     await self._give(meter.close(), exchange, kept)
                     return None
-                await self._give(meter.feed(piece), exchange, kept)
+                shown = meter.feed(piece)
+                if attempt.plan.ask.background and not attempt.handed and meter.report().poll_target:
+                    await self._background.hand_over(call, attempt, meter.report())
+                await self._give(shown, exchange, kept)
+                if exchange.gone and attempt.handed:
+                    return None  # the answer does not depend on who listens; the background asks for it
                 if exchange.gone and not self._flights.drain(flight):
                     self._left(attempt, flight.cut)
                     return None
@@ -243,6 +281,20 @@ class _Kept:
 
     def sealed(self, status: int, headers: Headers) -> bytes | None:
         return replay.seal(self._call.secret, self._call.request_id, status, headers, b"".join(self._pieces)) if self._wanted else None
+
+
+def _error_costs(attempt: Attempt, status: int, body: bytes) -> bool:
+    """Whether an error of a status that may cost something does. One with a code of its own is about the prompt alone: then nothing was
+    generated, and the input's bound is what it can cost. Otherwise the hold stands for what nobody tells.
+    """
+    code = attempt.plan.provider.billed_errors[status]
+    if not code:
+        return True
+    if trouble(body).code != code:
+        attempt.outcome = "not_billed"
+        return False
+    attempt.generated = False
+    return True
 
 
 def _money(charge: Charge, attempt: Attempt) -> Headers:

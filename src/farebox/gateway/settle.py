@@ -12,20 +12,24 @@ from farebox import limits
 from farebox.clock import Clock
 from farebox.dialects.base import Report
 from farebox.errors import Busy, ChargePending, FareboxError, LedgerUnavailable
-from farebox.gateway.attempt import Attempt, Call, Plan
+from farebox.gateway.attempt import Attempt, Beside, Call, Plan
 from farebox.gateway.outage import Outage
+from farebox.gateway.owned import left
 from farebox.gateway.told import alarm
-from farebox.ledger.commands import Authorized, Capture, Release, Result, Settled
+from farebox.ledger.commands import Authorized, Capture, Conflict, Release, Result, Settled
 from farebox.ledger.model import Charge
-from farebox.money import divide_half_even, nano_half_even
+from farebox.money import divide_half_even, format_usd, nano_half_even
 from farebox.pricing.cards import ModelPrice
+from farebox.pricing.hours import Span
 from farebox.pricing.markup import AT_COST, Markup, charge_nano, price_up
-from farebox.pricing.rate import NOT_PRICED, Rated, rate
+from farebox.pricing.rate import NOT_PRICED, Line, Rated, rate
 from farebox.store.batcher import Batcher
 from farebox.usage import OUT_TEXT, PLAIN, TOKEN_UNITS, Usage
 
 _encode = msgspec.json.Encoder().encode
 _RAW_BYTES_MAX = 16_384
+SET_FEE = "set_fee"
+"""The line of a fee that is set by `bounds`."""
 OnSettled = Callable[[Call, Attempt, Charge], None]
 
 
@@ -40,10 +44,14 @@ class Settler:
         self.detached: set[asyncio.Task[Any]] = set()
         """Settlements whose request has left; awaited at shutdown."""
 
-    async def settle(self, call: Call, attempt: Attempt) -> Charge | None:
+    async def settle(self, call: Call, attempt: Attempt, *, over: bool = False) -> Charge | None:
         """Ends the attempt with its charge; None when nothing was held, or when the ledger cannot be reached and the charge is in the
         capture journal. Raises ChargePending when that cannot be either: then the hold stays. Both are submitted again until they are booked.
+
+        One that the background has is left to it while its provider goes on; `over`: it surely does not.
         """
+        if attempt.handed and not (over or (attempt.report is not None and attempt.report.finished and not attempt.report.poll_target)):
+            attempt.stage = "done"
         if attempt.stage == "queued":
             await self._learn(attempt)
         if attempt.stage in ("planned", "done") or attempt.hold is None:
@@ -103,6 +111,8 @@ class Settler:
     def booked(self, call: Call, attempt: Attempt, outcome: object) -> Charge | None:
         """What the ledger made of a settlement. It refuses none; a fault was told by the store, and leaves the hold to the sweeper."""
         attempt.stage = "done"
+        if attempt.handed and (isinstance(outcome, Conflict) or (isinstance(outcome, Settled) and outcome.repeated)):
+            return None  # somebody else learned first what it came to, and has told
         if not isinstance(outcome, Settled):
             alarm("not_settled", hold=attempt.hold_id, outcome=repr(outcome))
             raise ChargePending(may_have_charged=True)
@@ -131,48 +141,60 @@ class Settler:
 
     def command(self, attempt: Attempt) -> Capture | Release:
         """What the ledger is told: a release where the provider surely did not bill, else the charge."""
-        result = None if attempt.stage == "held" else result_of(attempt)
+        result = None if attempt.stage == "held" else result_of(attempt, self._clock())
         if result is not None:
-            return Capture(attempt.hold_id, result, attempt.recorded, attempt.plan.gate)
+            objects = left(attempt, result) if attempt.plan.ask.stores else ()
+            return Capture(attempt.hold_id, result, attempt.recorded, attempt.plan.gate, objects=objects)
         why = attempt.failure or ("not_sent" if attempt.stage == "held" else attempt.outcome)
         return Release(attempt.hold_id, why, attempt.status, _timings(attempt), attempt.upstream_request_id)
 
 
-def result_of(attempt: Attempt) -> Result | None:
-    """What a forwarded attempt costs, by ledger.md §6. None: it is known that nothing was billed."""
+def result_of(attempt: Attempt, now: int) -> Result | None:
+    """What a forwarded attempt that ends now costs, by ledger.md §6. None: it is known that nothing was billed."""
     plan, report = attempt.plan, attempt.report
+    span = (plan.quoted_at, now)
     if attempt.outcome == "not_billed":
         return None
     flags = [*attempt.flags, *(report.flags if report is not None else ())]
     usage = report.usage if report is not None and (report.finished or plan.ask.stream) else None
-    if usage is not None and _tokens(usage) > limits.absurd_usage_factor * max(_tokens_bound(attempt), 1):
+    if usage is not None and _tokens(usage) > limits.absurd_usage_factor * _tokens_bound(attempt):
         flags.append("absurd_usage")
         usage = None
     if usage is not None:
-        charged = _priced(plan, usage, usage.completeness, flags)
+        charged = _priced(plan, usage, span, usage.completeness, flags)
         if charged is not None:
             return _labelled(charged, attempt, report)
     if report is not None and not plan.ask.hidden_output and not attempt.lost:
         estimate = _estimate(attempt, report)
-        return _labelled(_within(attempt, estimate, flags), attempt, report)
-    return _labelled(_whole_hold(attempt, flags), attempt, report)
+        return _labelled(_within(attempt, estimate, span, flags), attempt, report)
+    return _labelled(_whole_hold(attempt, flags) if attempt.generated else _input_alone(attempt, flags), attempt, report)
 
 
-def _priced(plan: Plan, usage: Usage, completeness: str, flags: list[str]) -> Result | None:
+def _priced(plan: Plan, usage: Usage, span: Span, completeness: str, flags: list[str]) -> Result | None:
     """The price of a usage; None where a unit has no price anywhere, which is charged as unknown."""
     listed = _served(plan, usage, flags)
-    rated = rate(usage, listed)
+    served = _beside(plan, listed)
+    if served is not None:
+        plan = msgspec.structs.replace(plan, listed=listed, own=served.own, markup=_markup_of(plan, served))
+    rated = _rated(plan, usage, listed, span)
     flags += rated.flags
     if NOT_PRICED in rated.flags:
         return None
     if usage.others:
-        beside = _rated_beside(plan, usage, flags)
+        beside = _rated_beside(plan, usage, span, flags)
         if beside is None:
             return None
-        price, list_pico, lines = _together(plan, usage, rated, beside)
+        price, list_pico, lines = _together(plan, usage, span, rated, beside)
     else:
-        price = charge_nano(rated.total_pico, plan.markup) if plan.own is None else nano_half_even(rate(usage, plan.own).total_pico)
+        own = None if plan.own is None else _rated(plan, usage, plan.own, span)
+        price = charge_nano(rated.total_pico, plan.markup) if own is None else nano_half_even(own.total_pico)
         list_pico, lines = rated.total_pico, _lines_json(rated)
+    reported = usage.reported_cost_pico or 0
+    if plan.provider.reported_cost_counts and reported > list_pico:
+        flags.append("reported_cost_counts")
+        lines = _with_difference(lines, reported - list_pico)
+        price = max(price, charge_nano(reported, plan.markup)) if plan.own is None else price
+        list_pico = reported
     cost = nano_half_even(list_pico)
     return Result(
         "answered",
@@ -188,6 +210,19 @@ def _priced(plan: Plan, usage: Usage, completeness: str, flags: list[str]) -> Re
     )
 
 
+def _rated(plan: Plan, usage: Usage, price: ModelPrice, span: Span) -> Rated:
+    """A usage by these prices, and the fee that a setting names for what no usage reports."""
+    rated, fee = rate(usage, price, span), plan.ask.demand.fee_pico
+    if not fee or not rated.lines:
+        return rated
+    return Rated((*rated.lines, Line(SET_FEE, 1, fee, fee)), rated.total_pico + fee, rated.flags)
+
+
+def _with_difference(lines: str, pico: int) -> str:
+    """The lines with what the provider says that it charges beyond them, so that they add up."""
+    return _encode([*msgspec.json.decode(lines), ("reported_cost", 1, pico, pico)]).decode()
+
+
 class _AtOther(msgspec.Struct, frozen=True):
     """What was billed at another model: by the list, and by the customer's own price where there is one."""
 
@@ -196,7 +231,7 @@ class _AtOther(msgspec.Struct, frozen=True):
     own_pico: int | None
 
 
-def _rated_beside(plan: Plan, usage: Usage, flags: list[str]) -> list[_AtOther] | None:
+def _rated_beside(plan: Plan, usage: Usage, span: Span, flags: list[str]) -> list[_AtOther] | None:
     """None where something in it has no price anywhere."""
     found = []
     for other in usage.others:
@@ -204,32 +239,44 @@ def _rated_beside(plan: Plan, usage: Usage, flags: list[str]) -> list[_AtOther] 
         if listed is None:
             flags.append("other_model_not_priced")
             return None
-        own = next((beside.own for beside in plan.beside if beside.listed.model == listed.model), None)
-        rated = rate(other, listed)
+        beside = _beside(plan, listed)
+        own = beside.own if beside is not None else plan.own if listed.model == plan.listed.model else None
+        rated = rate(other, listed, span)
         flags += rated.flags
         if NOT_PRICED in rated.flags:
             return None
-        found.append(_AtOther(listed.model, rated, None if own is None else rate(other, own).total_pico))
+        found.append(_AtOther(listed.model, rated, None if own is None else rate(other, own, span).total_pico))
     return found
 
 
-def _together(plan: Plan, usage: Usage, rated: Rated, beside: list[_AtOther]) -> tuple[int, int, str]:
+def _together(plan: Plan, usage: Usage, span: Span, rated: Rated, beside: list[_AtOther]) -> tuple[int, int, str]:
     """The price of a call at several models in nano-dollars, rounded once; its list cost in pico-dollars; and its lines."""
-    own = None if plan.own is None else rate(usage, plan.own).total_pico
+    own = None if plan.own is None else _rated(plan, usage, plan.own, span).total_pico
     total, denominator = price_up(rated.total_pico, plan.markup) if own is None else price_up(own, AT_COST)
-    proportional = Markup(plan.markup.basis_points)
     for other in beside:
-        more, _ = price_up(other.rated.total_pico, proportional) if other.own_pico is None else price_up(other.own_pico, AT_COST)
+        more, _ = price_up(other.rated.total_pico, plan.markup_beside) if other.own_pico is None else price_up(other.own_pico, AT_COST)
         total += more
     lines = [msgspec.structs.astuple(line) for line in rated.lines]
     lines += [(f"{other.model}/{line.unit}", *msgspec.structs.astuple(line)[1:]) for other in beside for line in other.rated.lines]
     return divide_half_even(total, denominator), rated.total_pico + sum(other.rated.total_pico for other in beside), _encode(lines).decode()
 
 
+def _beside(plan: Plan, listed: ModelPrice) -> Beside | None:
+    """The prices of one of the other models that the call was quoted with, where it is one."""
+    return next((beside for beside in plan.beside if beside.listed.model == listed.model), None)
+
+
+def _markup_of(plan: Plan, served: Beside) -> Markup:
+    """What is added to the cost of another model that answered: nothing to a price of the customer's own."""
+    if served.own is not None:
+        return AT_COST
+    return plan.markup if plan.own is None else plan.markup_beside
+
+
 def _served(plan: Plan, usage: Usage, flags: list[str]) -> ModelPrice:
     """The prices of the model that answered, in the book that the hold was quoted with; those of the model asked, where it has none."""
     served = usage.model_served
-    if not served or served == plan.model:
+    if not served or served == plan.provider.behind(plan.model):
         return plan.listed
     found = plan.book.find(plan.provider.prices, served, plan.quoted_at)
     if found is None:
@@ -247,9 +294,9 @@ def _estimate(attempt: Attempt, report: Report) -> Usage:
     return Usage(units, prompt, report.model_served, attempt.plan.ask.demand.conditions[0], "estimated")
 
 
-def _within(attempt: Attempt, usage: Usage, flags: list[str]) -> Result:
+def _within(attempt: Attempt, usage: Usage, span: Span, flags: list[str]) -> Result:
     """An estimate is charged at most the hold: it is ours, not the provider's word."""
-    result = _priced(attempt.plan, usage, "estimated", flags)
+    result = _priced(attempt.plan, usage, span, "estimated", flags)
     hold = attempt.hold
     if result is None or hold is None or result.price >= hold.amount:
         return msgspec.structs.replace(_whole_hold(attempt, flags), completeness="estimated")
@@ -262,6 +309,14 @@ def _whole_hold(attempt: Attempt, flags: list[str]) -> Result:
     return Result("answered", "unknown", hold.amount, hold.cost_bound, hold.cost_bound, hold.tokens_bound, flags=",".join(flags))
 
 
+def _input_alone(attempt: Attempt, flags: list[str]) -> Result:
+    """What was held for all but the output."""
+    hold, bound = attempt.hold, attempt.plan.bound
+    assert hold is not None  # noqa: S101 - only what is held comes here
+    cost = min(hold.cost_bound, bound.cost.at(0))
+    return Result("answered", "estimated", min(hold.amount, bound.price.at(0)), cost, cost, bound.tokens.at(0), flags=",".join(flags))
+
+
 def _labelled(result: Result, attempt: Attempt, report: Report | None) -> Result:
     served = report.model_served if report is not None else ""
     return msgspec.structs.replace(
@@ -270,8 +325,13 @@ def _labelled(result: Result, attempt: Attempt, report: Report | None) -> Result
         model_served=result.model_served or served,
         status=attempt.status,
         timings=_timings(attempt),
-        upstream_request_id=attempt.upstream_request_id,
+        upstream_request_id=attempt.upstream_request_id or _id_told(report),
     )
+
+
+def _id_told(report: Report | None) -> str:
+    """The answer's own id, of providers that have no header for the request's."""
+    return report.response_id[: limits.upstream_request_id_bytes_max] if report is not None and report.response_id.isprintable() else ""
 
 
 def _timings(attempt: Attempt) -> str:
@@ -284,7 +344,9 @@ def _tokens(usage: Usage) -> int:
 
 
 def _tokens_bound(attempt: Attempt) -> int:
-    return attempt.hold.tokens_bound if attempt.hold is not None else 0
+    """The most tokens that can be believed of an attempt, before the factor; whatever fits into a model, where only a setting bounds it."""
+    held = attempt.hold.tokens_bound if attempt.hold is not None else 0
+    return max(held, limits.context_tokens_unknown_max if attempt.plan.ask.demand.admitted else 1)
 
 
 def _usage_json(usage: Usage) -> str:
@@ -294,6 +356,8 @@ def _usage_json(usage: Usage) -> str:
     if usage.conditions != PLAIN:
         named = msgspec.structs.asdict(usage.conditions)
         told["conditions"] = {name: value for name, value in named.items() if value not in ("default", "standard", "global", False)}
+    if usage.reported_cost_pico is not None:
+        told["reported_cost_usd"] = format_usd(nano_half_even(usage.reported_cost_pico))
     if usage.raw and len(usage.raw) <= _RAW_BYTES_MAX:
         told["reported"] = msgspec.Raw(usage.raw)
     return _encode(told).decode()

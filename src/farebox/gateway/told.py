@@ -11,13 +11,13 @@ import structlog
 from farebox import metrics
 from farebox.clock import US_PER_MS, US_PER_S, Clock, to_rfc3339
 from farebox.dialects.base import Ask
-from farebox.gateway.attempt import Attempt, Call
+from farebox.gateway.attempt import COUNTED, Attempt, Call
 from farebox.ledger.model import Charge
 from farebox.money import NANO_PER_USD, format_usd
 
 _log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
-_QUIET_FLAGS = frozenset(("unknown_field",))
+_QUIET_FLAGS = frozenset(("unknown_field", COUNTED))
 _NAMES_MAX = 200
 _LINES_EVERY_S = 0.05
 Alarm = Callable[..., None]
@@ -117,6 +117,8 @@ class Teller:
             "route": charge.route,
             "status": charge.status,
             "outcome": charge.outcome,
+            "input_max": attempt.plan.input_tokens,
+            "input": _input(attempt) or 0,
             "completeness": charge.completeness,
             "held_usd": format_usd(hold.amount) if hold is not None else "0.00",
             "price_usd": format_usd(charge.price),
@@ -132,14 +134,18 @@ class Teller:
         hold = attempt.hold
         if hold is not None and charge.price > hold.amount:
             alarm("overage", hold=charge.hold_id, held=hold.amount, price=charge.price, written_off=charge.written_off)
-        if (
-            attempt.report is not None
-            and attempt.report.usage is not None
-            and attempt.report.usage.prompt_total > attempt.plan.input_tokens
-        ):
-            metrics.bound_exceeded.labels(charge.provider).inc()
+        held_for, billed = attempt.plan.input_tokens, _input(attempt)
+        if billed is not None and held_for:
+            metrics.input_bound_ratio.observe(billed * 1000 // held_for)
+            if billed > held_for:
+                metrics.bound_exceeded.labels(charge.provider).inc()
+                alarm("input_bound_exceeded", hold=charge.hold_id, model=charge.model, held_for=held_for, billed=billed)
         for flag in charge.flags.split(",") if charge.flags else ():
             if flag not in _QUIET_FLAGS and charge.outcome != "released":
                 metrics.alarms.labels(flag).inc()
-        if "upstream_account" in attempt.flags:
-            alarm("upstream_account", provider=charge.provider, status=charge.status)
+
+
+def _input(attempt: Attempt) -> int | None:
+    """The input tokens that the provider billed, where it told."""
+    report = attempt.report
+    return None if report is None or report.usage is None else report.usage.prompt_total

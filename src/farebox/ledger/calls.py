@@ -26,13 +26,17 @@ from farebox.ledger.deltas import (
     GrantChanged,
     HoldClosed,
     HoldGrown,
+    HoldHandedOver,
     HoldOpened,
+    HoldTakenBack,
+    ObjectStored,
     ReplayClosed,
     ReplayFreed,
     ReplayOpened,
     WindowsChanged,
 )
-from farebox.ledger.model import Amounts, Hold, Leg, Replayable
+from farebox.ledger.lasting import HandOver, StoredObject
+from farebox.ledger.model import BACKGROUND, Amounts, Hold, HoldState, Leg, Replayable
 from farebox.ledger.settling import Decision, merge, revise, settle, settled_before
 from farebox.ledger.state import State
 
@@ -208,6 +212,31 @@ def _claimed(hold: Hold, claim: Claim | None) -> bool:
     return claim is None or claim.covers(hold)
 
 
+# --- hand over -------------------------------------------------------------------------------------------------------------------
+
+
+def hand_over(state: State, command: HandOver, now: int) -> Decision:
+    """Leaves an open hold to the background, with what it takes to settle it. Whose the provider's objects are is known either way."""
+    hold = state.holds.get(command.hold_id)
+    if hold is None:
+        return Refused("unknown_hold", scope=command.hold_id), []
+    stored = _stored(hold, command.objects, now)
+    if hold.state != "open":
+        return Unchanged("the hold is not open"), stored
+    if hold.owner == BACKGROUND:
+        return Authorized(hold, 0, repeated=True), stored
+    deadline = now + command.lasts
+    handed = HoldHandedOver(hold, deadline, command.response_id, command.facts, now, now + command.first_poll)
+    deltas: list[Delta] = [handed, *stored]
+    if hold.idempotency and command.answer is not None:
+        deltas.append(ReplayClosed(hold.key, hold.idempotency, hold.request_id, command.answer))
+    return Authorized(msgspec.structs.replace(hold, owner=BACKGROUND, deadline=deadline), 0), deltas
+
+
+def _stored(hold: Hold, objects: tuple[StoredObject, ...], now: int) -> list[Delta]:
+    return [ObjectStored(hold, one.kind, one.id, one.facts, now, now + one.lasts) for one in objects]
+
+
 # --- capture, release, expire ------------------------------------------------------------------------------------------------------
 
 
@@ -219,15 +248,24 @@ def capture(state: State, command: Capture, now: int) -> Decision:
     result = command.result
     if command.claim is not None and command.claim.key and result.price > hold.amount:
         return Refused("exceeds_hold", scope=hold.id, needed=result.price, available=hold.amount), []
+    stored = _stored(hold, command.objects, now) if command.objects else []
     if hold.state == "expired":
-        return revise(state, hold, command, now)
+        outcome, deltas = revise(state, hold, command, now)
+        return outcome, deltas + stored
     if hold.state != "open":
-        return settled_before(state, hold, command.result), []
+        return settled_before(state, hold, command.result), stored
     charge, deltas = settle(state, hold, result, command.gate, now)
-    deltas.append(HoldClosed(hold.id, "captured", now))
+    deltas += stored
+    deltas += _closed(hold, "captured", now)
     if hold.idempotency:
         deltas.append(ReplayClosed(hold.key, hold.idempotency, hold.request_id, command.answer))
     return Settled(charge), deltas
+
+
+def _closed(hold: Hold, state: HoldState, now: int) -> list[Delta]:
+    """A hold has ended: nobody asks any more what it came to."""
+    closed = HoldClosed(hold.id, state, now)
+    return [closed, HoldTakenBack(hold.id)] if hold.owner == BACKGROUND else [closed]
 
 
 def release(state: State, command: Release, now: int) -> Decision:
@@ -252,7 +290,7 @@ def release(state: State, command: Release, now: int) -> Decision:
     if hold.state != "open":
         return settled_before(state, hold, zero), []
     charge, deltas = settle(state, hold, zero, None, now)
-    deltas.append(HoldClosed(hold.id, "released", now))
+    deltas += _closed(hold, "released", now)
     if hold.idempotency:
         deltas.append(ReplayFreed(hold.key, hold.idempotency, hold.request_id))
     return Settled(charge), deltas
@@ -269,7 +307,7 @@ def expire(state: State, command: Expire, now: int) -> Decision:
         command.why, "unknown", hold.amount, hold.cost_bound, hold.cost_bound, hold.tokens_bound, flags=f"provisional,{command.why}"
     )
     charge, deltas = settle(state, hold, lost, None, now)
-    deltas.append(HoldClosed(hold.id, "expired", now))
+    deltas += _closed(hold, "expired", now)
     if hold.idempotency:
         deltas.append(ReplayClosed(hold.key, hold.idempotency, hold.request_id, None))
     return Settled(charge), deltas

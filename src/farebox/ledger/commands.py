@@ -1,16 +1,17 @@
 """The whole language of the ledger: what can be asked of it (commands) and what it can answer (outcomes). Values only.
 
-The hot ones (`Authorize`, `Capture`, `Release`) are known by their hold's id. All others carry a command id of their own, and their outcome
-is kept for ever: asked again with the same id they answer as before, with other content it is an error. An event is both.
+The hot ones (`Authorize`, `HandOver`, `Capture`, `Release`) are known by their hold's id. All others carry a command id of their own, and
+their outcome is kept for ever: asked again with the same id they answer as before, with other content it is an error. An event is both.
 """
 
 from typing import Literal
 
 import msgspec
 
+from farebox.ledger.bounds import Affine, Bound
+from farebox.ledger.lasting import HandOver, StoredObject
 from farebox.ledger.model import (
     Account,
-    Amounts,
     Budget,
     Charge,
     Counter,
@@ -21,46 +22,6 @@ from farebox.ledger.model import (
     Status,
     WindowRef,
 )
-
-
-class Affine(msgspec.Struct, frozen=True, gc=False):
-    """How much `n` output units need in one measure: `ceil((base + n * slope) / scale) + fixed`."""
-
-    base: int
-    slope: int = 0
-    scale: int = 1
-    fixed: int = 0
-
-    def at(self, units: int) -> int:
-        return -(-(self.base + units * self.slope) // self.scale) + self.fixed
-
-    def most(self, room: int, ceiling: int) -> int:
-        """The most units, up to `ceiling`, that fit in the room; negative when not even none do."""
-        spare = (room - self.fixed) * self.scale - self.base
-        if self.slope <= 0:
-            return ceiling if spare >= 0 else -1
-        return min(spare // self.slope, ceiling)
-
-
-class Bound(msgspec.Struct, frozen=True, gc=False):
-    """The worst case of a call as a function of its output cap, and between which caps it may be admitted (equal: all or nothing)."""
-
-    price: Affine
-    cost: Affine
-    tokens: Affine
-    units_min: int
-    units_max: int
-
-    def at(self, units: int) -> Amounts:
-        return Amounts(self.price.at(units), self.cost.at(units), self.tokens.at(units), 1)
-
-    def measure(self, measure: Measure) -> Affine:
-        if measure == "requests":
-            return _ONE
-        return {"price": self.price, "provider_cost": self.cost, "tokens": self.tokens}[measure]
-
-
-_ONE = Affine(1)
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -149,6 +110,7 @@ class Capture(msgspec.Struct, frozen=True):
     gate: Gate | None = None
     """The caps on its path, which bound what an overage may be paid from. Filled in by the store when the result exceeds the hold."""
     claim: Claim | None = None
+    objects: tuple[StoredObject, ...] = ()
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -311,7 +273,7 @@ class PublishBook(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-HotCommand = Authorize | Capture | Release | Expire | RecordEvent
+HotCommand = Authorize | HandOver | Capture | Release | Expire | RecordEvent
 AdminCommand = (
     Extend | OpenAccount | EditAccount | IssueKey | EditKey | SetBudgets | GrantMoney | Move | Adjust | Refund | BookExpiry | PublishBook
 )

@@ -61,6 +61,35 @@ class HoldCounted(msgspec.Struct, frozen=True):
     window: WindowRef
 
 
+class HoldHandedOver(msgspec.Struct, frozen=True):
+    """The background has it now: what is needed to settle it, for whichever process does."""
+
+    hold: Hold
+    """As it was."""
+    deadline: int
+    response_id: str
+    facts: str
+    at: int
+    next_poll_at: int
+
+
+class HoldTakenBack(msgspec.Struct, frozen=True):
+    """A hold that the background had has ended."""
+
+    hold_id: str
+
+
+class ObjectStored(msgspec.Struct, frozen=True):
+    """What a provider keeps of a hold's call. Whoever made it first has it; facts may become more."""
+
+    hold: Hold
+    kind: str
+    id: str
+    facts: str
+    at: int
+    expires_at: int
+
+
 class ChargeWritten(msgspec.Struct, frozen=True):
     charge: Charge
     hold: Hold
@@ -146,6 +175,9 @@ Delta = (
     | HoldClosed
     | HoldGrown
     | HoldCounted
+    | HoldHandedOver
+    | HoldTakenBack
+    | ObjectStored
     | ChargeWritten
     | ChargeRevised
     | ChargeRefunded

@@ -35,11 +35,13 @@ from farebox.ledger.commands import (
     SetBudgets,
 )
 from farebox.ledger.deltas import CommandRecorded
+from farebox.ledger.lasting import HandOver
 from farebox.ledger.settling import Decision
 from farebox.ledger.state import State
 
 _RULES: dict[type, Callable[[State, Any, int], Decision]] = {
     Authorize: calls.authorize,
+    HandOver: calls.hand_over,
     Capture: calls.capture,
     Release: calls.release,
     Expire: calls.expire,

@@ -15,6 +15,9 @@ Clamp = Literal["never", "unnamed", "always"]
 KEY_WINDOWS = ("lifetime", "day", "week", "month")
 """Every key counts in these (UTC) from birth, so that a cap set later knows what was spent before."""
 
+BACKGROUND = "background"
+"""Who has a hold whose provider answers later: no process of its own, but whichever asks next."""
+
 CONCURRENT = "concurrent"
 """The rate that bounds open holds, not what was spent."""
 

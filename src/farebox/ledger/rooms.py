@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import msgspec
 
 from farebox.ledger import windows
-from farebox.ledger.commands import Authorize, Bound, Gate, Refused
+from farebox.ledger.bounds import Bound
+from farebox.ledger.commands import Authorize, Gate, Refused
 from farebox.ledger.model import CONCURRENT, Budget, Hold, Leg, Measure, WindowRef
 from farebox.ledger.state import State
 

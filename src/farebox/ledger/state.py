@@ -20,8 +20,11 @@ from farebox.ledger.deltas import (
     HoldClosed,
     HoldCounted,
     HoldGrown,
+    HoldHandedOver,
     HoldOpened,
+    HoldTakenBack,
     KeyWritten,
+    ObjectStored,
     ReplayClosed,
     ReplayFreed,
     ReplayOpened,
@@ -30,6 +33,7 @@ from farebox.ledger.deltas import (
     WindowsChanged,
 )
 from farebox.ledger.model import (
+    BACKGROUND,
     NOTHING,
     Account,
     Amounts,
@@ -207,6 +211,13 @@ class State:
         hold = self.holds[delta.hold_id]
         self.holds[delta.hold_id] = msgspec.structs.replace(hold, windows=(*hold.windows, delta.window))
 
+    def hand_over_hold(self, delta: HoldHandedOver) -> None:
+        hold = self.holds[delta.hold.id]
+        self.holds[hold.id] = msgspec.structs.replace(hold, owner=BACKGROUND, deadline=delta.deadline)
+
+    def leave_be(self, delta: HoldTakenBack | ObjectStored) -> None:
+        """No command looks at what these change."""
+
     def write_charge(self, delta: ChargeWritten | ChargeRevised) -> None:
         self.charges[delta.charge.hold_id] = delta.charge
 
@@ -220,7 +231,8 @@ class State:
     def close_replay(self, delta: ReplayClosed) -> None:
         replay = self.replays.get((delta.key, delta.name))
         if replay is not None and replay.request_id == delta.request_id:
-            self.replays[delta.key, delta.name] = msgspec.structs.replace(replay, state="done", answer=delta.answer)
+            answer = replay.answer if delta.answer is None else delta.answer
+            self.replays[delta.key, delta.name] = msgspec.structs.replace(replay, state="done", answer=answer)
 
     def free_replay(self, delta: ReplayFreed) -> None:
         replay = self.replays.get((delta.key, delta.name))
@@ -267,6 +279,9 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     HoldClosed: State.close_hold,
     HoldGrown: State.grow_hold,
     HoldCounted: State.count_hold,
+    HoldHandedOver: State.hand_over_hold,
+    HoldTakenBack: State.leave_be,
+    ObjectStored: State.leave_be,
     ChargeWritten: State.write_charge,
     ChargeRevised: State.write_charge,
     ChargeRefunded: State.refund_charge,

@@ -1,4 +1,4 @@
-"""One model's prices at one moment, compiled for lookups: a card per set of conditions, a level per prompt-size tier.
+"""One model's prices at one moment, compiled for lookups: a card per set of conditions or hours of the day, a level per prompt-size tier.
 
 Owns what a unit costs when the book does not say so outright: the same as a more general unit, its dearer parent's price, or the
 dearest conditions that are listed. Does not own the book, nor sums.
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from farebox.pricing.hours import Span, Window, is_named, window_of
 from farebox.pricing.rows import ModelRow, PriceRow
 from farebox.usage import (
     IN_AUDIO,
@@ -21,9 +22,13 @@ from farebox.usage import (
     IN_CACHE_WRITE_30M,
     IN_IMAGE,
     IN_TEXT,
+    IN_VIDEO,
     OUT_AUDIO,
+    OUT_CITATION,
     OUT_IMAGE,
+    OUT_REASONING,
     OUT_TEXT,
+    OUT_VIDEO,
     PLAIN,
     REQUESTS,
     TOKEN_UNITS,
@@ -36,9 +41,12 @@ _WRITES = (IN_CACHE_WRITE_5M, IN_CACHE_WRITE_30M, IN_CACHE_WRITE_1H, IN_CACHE_WR
 
 SAME_AS = {
     IN_IMAGE: IN_TEXT,
+    IN_VIDEO: IN_IMAGE,
     OUT_IMAGE: OUT_TEXT,
+    OUT_REASONING: OUT_TEXT,
+    OUT_CITATION: OUT_TEXT,
 }
-"""Units that price lists leave out because they cost what the more general one does."""
+"""Units that price lists leave out because they cost what the more general one does. In the order they are filled."""
 
 PARENTS: dict[str, tuple[str, ...]] = {
     IN_CACHE_READ: (IN_TEXT,),
@@ -47,6 +55,7 @@ PARENTS: dict[str, tuple[str, ...]] = {
     IN_CACHE_READ_IMAGE: (IN_IMAGE,),
     **dict.fromkeys(_WRITES, (IN_TEXT, *_WRITES)),
     OUT_AUDIO: (OUT_TEXT, OUT_IMAGE),
+    OUT_VIDEO: (OUT_TEXT, OUT_IMAGE),
     TOOL_WEB_SEARCH: (TOOL_GROUNDING,),
     TOOL_GROUNDING: (TOOL_WEB_SEARCH,),
 }
@@ -104,8 +113,10 @@ class ModelPrice:
         "_cards",
         "_fee_dearest",
         "_listed",
+        "_other_hours",
         "context_tokens_max",
         "dearest",
+        "hours",
         "kind",
         "model",
         "output_tokens_max",
@@ -136,8 +147,19 @@ class ModelPrice:
         self._cards: dict[Conditions, Card] = {}
         self.dearest: dict[object, tuple[tuple[int, int, int], ...]] = {}
         """What quotes worked out before for demands of the same kind (quote.py); bounded by it."""
+        hourly: dict[Window, list[PriceRow]] = {}
         for price in prices:
-            self._listed.setdefault(price.conditions, []).append(price)
+            if not is_named(price.service_tier):
+                self._listed.setdefault(price.conditions, []).append(price)
+            elif (window := window_of(price.conditions)) is not None:  # nobody asks for an hour: it is not among the listed conditions
+                hourly.setdefault(window, []).append(price)
+        self.hours: tuple[tuple[Window, Card], ...] = ()
+        """Windows of the day with other prices under plain conditions. Where there are any, the plain card is the dearest hour's."""
+        self._other_hours: Card | None = None
+        if hourly:
+            plain = _tiers(self._listed.setdefault(PLAIN, []))
+            self._other_hours = _card(plain)
+            self.hours = tuple((window, _card(plain | _tiers(rows))) for window, rows in hourly.items())
 
     def holds_at(self, at_us: int) -> bool:
         """Whether these are the prices of that moment."""
@@ -160,6 +182,16 @@ class ModelPrice:
                 self._cards[conditions] = card
         return card
 
+    def card_within(self, span: Span) -> Card:
+        """The card of plain conditions at the hours in which a call was on its way: those of the one window that all of it lies in, or
+        what holds at all other hours. A call over a window's edge costs what the dearest hour does.
+        """
+        touched = [(window, card) for window, card in self.hours if window.touches(span)]
+        if not touched:
+            return self._other_hours or self.card(PLAIN)
+        window, card = touched[0]
+        return card if len(touched) == 1 and window.holds(span) else self.card(PLAIN)
+
     def last_resort(self, unit: str, level: Level) -> int | None:
         """Pico-dollars of a unit that has neither price nor parent here: the dearest token of the card, or the dearest fee in the book."""
         return level.dearest_token() if unit in TOKEN_UNITS else self._fee_dearest(unit)
@@ -174,8 +206,13 @@ class ModelPrice:
         for unit, plain in _tiers(self._listed.get(PLAIN, ())).items():
             if unit not in TOKEN_UNITS:  # fees do not move with conditions unless the book says so
                 tiers.setdefault(unit, plain)
-        above = tuple(sorted({start for steps in tiers.values() for start in steps if start}))
-        return Card(above=above, levels=tuple(_level(tiers, start) for start in (0, *above)))
+        card = _card(tiers)
+        return _dearest_card([card, *(hour for _, hour in self.hours)]) if self.hours and conditions == PLAIN else card
+
+
+def _card(tiers: dict[str, dict[int, int]]) -> Card:
+    above = tuple(sorted({start for steps in tiers.values() for start in steps if start}))
+    return Card(above=above, levels=tuple(_level(tiers, start) for start in (0, *above)))
 
 
 def _tiers(rows: Iterable[PriceRow]) -> dict[str, dict[int, int]]:

@@ -11,7 +11,7 @@ import msgspec
 from farebox import limits
 from farebox.errors import CostUnbounded, ModelNotPriced
 from farebox.pricing.cards import Level, ModelPrice
-from farebox.usage import IN_TEXT, OUT_TEXT, PLAIN, REQUESTS, Conditions, Demand
+from farebox.usage import IN_TEXT, OUT_TEXT, PLAIN, REQUESTS, TOOL_CONTAINER_SESSIONS, Conditions, Demand
 
 _TIERS_WHERE_OFFERED = frozenset(("default", "flex", "priority", "fast"))
 """Service tiers that a provider serves only where it lists a price for them: asked of another model they move no price."""
@@ -48,7 +48,7 @@ def bound(demand: Demand, price: ModelPrice) -> CostBound:
         fees = _fees(demand, price.card(_conditions(demand)[at]).reachable(tokens), price) if demand.fees_max else 0
         base = max(base, tokens * input_pico + demand.extra_output_tokens * output_pico + requests * request_pico + fees)
         each = max(each, output_pico * demand.choices)
-    return CostBound(base, each, tokens, price.output_tokens_max)
+    return CostBound(base + demand.fee_pico, each, tokens, price.output_tokens_max)
 
 
 def _conditions(demand: Demand) -> tuple[Conditions, ...]:
@@ -79,10 +79,10 @@ def _rates(demand: Demand, price: ModelPrice, tokens: int) -> tuple[tuple[int, i
 
 
 def _input_tokens(demand: Demand, price: ModelPrice) -> int:
-    """The demand's input, cut to the context window: once, and once more for every call of a server tool, which runs the model again."""
+    """The demand's input, cut to the context window: for each prompt, and once more for every call of a server tool, which runs the model again."""
     context = price.context_tokens_max or limits.context_tokens_unknown_max
-    tool_calls = sum(count for unit, count in demand.fees_max.items() if unit.startswith("tool_"))
-    return min(demand.input_tokens_max, context * (1 + tool_calls))
+    tool_calls = sum(count for unit, count in demand.fees_max.items() if unit.startswith("tool_") and unit != TOOL_CONTAINER_SESSIONS)
+    return min(demand.input_tokens_max, context * (demand.prompts + tool_calls)) + demand.extra_input_tokens
 
 
 def _may_generate(demand: Demand) -> bool:

@@ -3,7 +3,8 @@
 import msgspec
 
 from farebox.pricing.cards import Level, ModelPrice
-from farebox.usage import REQUESTS, Usage
+from farebox.pricing.hours import Span
+from farebox.usage import PLAIN, REQUESTS, Usage
 
 PRICED_AS_PARENT = "unit_priced_as_parent"
 PRICED_AS_DEAREST = "unit_priced_as_dearest"
@@ -30,19 +31,22 @@ class Rated(msgspec.Struct, frozen=True):
     flags: tuple[str, ...]
 
 
-def rate(usage: Usage, price: ModelPrice) -> Rated:
+def rate(usage: Usage, price: ModelPrice, span: Span | None = None) -> Rated:
     """The list cost of a usage in pico-dollars. The tier is decided by all prompt tokens and moves every unit of the request.
 
     Conditions that the book does not list are charged at the dearest listed ones that agree with them as far as the book goes
     (an unknown service tier: the dearest of all tiers, at the same speed, place and batch). A unit without a price is charged as its
     parent (cards.PARENTS), else as the dearest token of the card or the dearest such fee in the book. A price per request is charged
-    once for a call that consumed anything, unless the usage counts its requests itself.
+    once for a call that consumed anything, unless the usage counts its requests itself. `span` is when the call was on its way, which
+    matters where prices depend on the hour of the day; not said: the dearest hour.
     """
-    level = price.card(usage.conditions).at(usage.prompt_total)
+    conditions = usage.conditions
+    card = price.card(conditions) if not price.hours or span is None or conditions != PLAIN else price.card_within(span)
+    level = card.at(usage.prompt_total)
     prices = level.prices
     stand_ins = level.stand_ins
     lines: list[Line] = []
-    flags: list[str] = [] if price.listed(usage.conditions) else [CONDITIONS_PRICED_AS_DEAREST]
+    flags: list[str] = [] if price.listed(conditions) else [CONDITIONS_PRICED_AS_DEAREST]
     total = 0
     for unit, quantity in usage.units.items():
         if quantity <= 0:

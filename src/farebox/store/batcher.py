@@ -18,7 +18,7 @@ import structlog
 from farebox import limits
 from farebox.errors import Busy, FareboxError, LedgerUnavailable
 from farebox.ledger.commands import Capture, Command, Outcome, PublishBook, Release
-from farebox.store.database import Entry, Store, Written
+from farebox.store.database import Entry, Row, Store, Written
 
 _log = structlog.get_logger()
 
@@ -99,6 +99,11 @@ class Batcher:
     async def lease(self, name: str, owner: str, seconds: int) -> bool:
         """Whether this piece of background work is the owner's for so long. Raises LedgerUnavailable."""
         return bool(await self.work(lambda: self._store.lease(name, owner, seconds)))
+
+    async def claim(self, name: str, *arguments: Any) -> Sequence[Row]:
+        """The rows that a named statement takes for whoever asks. Raises LedgerUnavailable."""
+        rows: Sequence[Row] = await self.work(lambda: self._store.claim(name, *arguments))
+        return rows
 
     async def work(self, work: Callable[[], Any]) -> Any:
         """Runs a piece of work on the writer's thread, between batches, and returns what it returns."""

@@ -96,6 +96,10 @@ class Store(Protocol):
         """Whether this piece of background work is the owner's for so long: taken, or renewed. Raises LedgerUnavailable."""
         ...
 
+    def claim(self, name: str, *arguments: Any) -> Sequence[Row]:
+        """Runs one named statement that takes rows for whoever asks, and gives them once nobody else can. Raises LedgerUnavailable."""
+        ...
+
     def tidy(self, *, idle: bool) -> None:
         """Upkeep after a batch; `idle`: nobody waits."""
         ...

@@ -26,11 +26,14 @@ from farebox.ledger.commands import (
     SetBudgets,
 )
 from farebox.ledger.deltas import CommandRecorded
+from farebox.ledger.lasting import HandOver
 from farebox.ledger.model import Account, Budget, Counter, Hold, Key, Window
 from farebox.ledger.plan import Policy
 from farebox.ledger.state import History, State
 from farebox.store import histories, rows
 from farebox.store.database import Database
+
+_OF_HOLDS = Authorize | HandOver | Capture | Release | Expire
 
 
 class Loader:
@@ -53,7 +56,7 @@ class Loader:
 
     def settled(self, state: State, commands: list[Command]) -> list[Command]:
         """Loads the holds that are settled, and with them which windows the commands will look at (`locking.py`)."""
-        self.holds(state, {command.hold_id for command in commands if isinstance(command, Authorize | Capture | Release | Expire)})
+        self.holds(state, {command.hold_id for command in commands if isinstance(command, _OF_HOLDS)})
         asked = [command for command in commands if isinstance(command, Authorize)]
         return [self._with_gate(state, command, asked) for command in commands]
 
@@ -199,7 +202,7 @@ class Loader:
         """Loads what any command looks at, into a state of its own."""
         commands = self.hot(state, commands, now)
         for command in commands:
-            if not isinstance(command, Authorize | Capture | Release | Expire | RecordEvent):
+            if not isinstance(command, _OF_HOLDS | RecordEvent):
                 for row in self._db.rows("read_command", command.id):
                     state.commands[row[0]] = CommandRecorded(row[0], row[1], row[2].encode(), row[3])
                 self._one_command(state, command, now)

@@ -27,10 +27,12 @@ from farebox.ledger.commands import (
     Release,
     SetBudgets,
 )
+from farebox.ledger.lasting import HandOver
 from farebox.ledger.model import Key, WindowRef
 from farebox.ledger.state import State
 from farebox.store.database import Database
 
+_OF_HOLDS = Authorize | HandOver | Capture | Release | Expire | Extend | Refund
 _ROLLING = f"/{windows.ROLLING}"
 
 
@@ -58,9 +60,7 @@ def revisions_asked(commands: Iterable[Command]) -> list[str]:
 
 def holds_settled(commands: Iterable[Command]) -> list[str]:
     """The holds that commands name: what they draw on is in their rows."""
-    return sorted(
-        {command.hold_id for command in commands if isinstance(command, Capture | Release | Expire | Extend | Refund | Authorize)}
-    )
+    return sorted({command.hold_id for command in commands if isinstance(command, _OF_HOLDS)})
 
 
 def wallets_read(db: Database, command: Command) -> list[str]:

@@ -23,7 +23,7 @@ from farebox.ledger.commands import Command, Done, Outcome, PublishBook
 from farebox.ledger.model import WindowRef
 from farebox.ledger.state import State
 from farebox.store import locking, rows
-from farebox.store.database import PUBLISHING, Alarm, Answer, Entry, Written, shown
+from farebox.store.database import PUBLISHING, Alarm, Answer, Entry, Row, Written, shown
 from farebox.store.deciding import FAULTS, Deciding
 from farebox.store.loading import Loader
 from farebox.store.postgres_connection import LOST, POOLED, open_connection, said
@@ -307,6 +307,10 @@ class PostgresStore(Deciding):
     def lease(self, name: str, owner: str, seconds: int) -> bool:
         """Whether this piece of background work is the owner's for so long. Raises LedgerUnavailable."""
         return bool(self._plainly(lambda: self._db.rows("take_lease", name, owner, seconds * US_PER_S)))
+
+    def claim(self, name: str, *arguments: Any) -> Sequence[Row]:
+        """Runs one named statement that takes rows for whoever asks, and gives them once that is committed. Raises LedgerUnavailable."""
+        return self._plainly(lambda: self._db.rows(name, *arguments))  # type: ignore[no-any-return]
 
     def _plainly(self, work: Any) -> Any:
         self._reach()

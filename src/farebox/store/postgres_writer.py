@@ -14,7 +14,7 @@ from farebox.store.postgres_connection import PostgresDatabase
 from farebox.store.statements import statements
 
 _LIST = re.compile(r"\$(\d+)::(\w+)\[\]")
-_ONCE = ("close_hold", "revise_charge")
+_ONCE = ("hand_over_hold", "close_hold", "revise_charge")
 """Statements that change a row only from one state, and of which every one must."""
 _REPLAYS = ("open_replay", "close_replay", "free_replay")
 
@@ -76,12 +76,13 @@ class Writer(PostgresDatabase):
 def _independent(kept: list[Written]) -> bool:
     """Whether no part is about a row that another part writes: within one statement it would not see it."""
     rows = dict(kept)
-    opened = {row[0] for row in rows.get("open_hold", ())}
+    opened, closed, handed = ({row[0] for row in rows.get(name, ())} for name in ("open_hold", "close_hold", "hand_over_hold"))
     return (
         len(rows) == len(kept)
         and "make_window" not in rows
         and sum(name in rows for name in _REPLAYS) <= 1
-        and opened.isdisjoint(row[0] for row in rows.get("close_hold", ()))
+        and opened.isdisjoint(closed)
+        and handed.isdisjoint(opened | closed)
         and not ("write_charge" in rows and "revise_charge" in rows)
     )
 

@@ -18,7 +18,7 @@ from farebox.errors import CommandRefused, LedgerUnavailable, SettingsError
 from farebox.ledger import machine
 from farebox.ledger.commands import Done, Outcome, PublishBook
 from farebox.ledger.state import State
-from farebox.store.database import Alarm, Answer, Entry, Written
+from farebox.store.database import Alarm, Answer, Entry, Row, Written
 from farebox.store.deciding import Deciding
 from farebox.store.loading import Loader
 from farebox.store.migrate import migrate
@@ -171,6 +171,16 @@ class SqliteStore(Deciding):
         """There is no other process."""
         del name, owner, seconds
         return True
+
+    def claim(self, name: str, *arguments: Any) -> Sequence[Row]:
+        """Runs one named statement that takes rows for whoever asks, and gives them. Raises LedgerUnavailable."""
+        try:
+            with self._db:
+                found = self._statements.rows(name, *arguments)
+        except apsw.Error as problem:
+            self._forget()
+            raise LedgerUnavailable(problem=str(problem)) from problem
+        return found
 
     def tidy(self, *, idle: bool) -> None:
         """Copies the log into the file now and then while the writer has nothing better to do, or when the log is getting long."""

@@ -101,6 +101,7 @@ class Sweeper:
         for grant_id in await self._names("overdue_grants", now, _AT_ONCE_MAX):
             await self._batcher.submit(BookExpiry(new_id("cmd"), grant_id))
         await self._batcher.write("forget_answers", [(now - self._replay_kept_us,)])
+        await self._batcher.write("forget_objects", [(now,)])
 
     async def _names(self, statement: str, *arguments: object) -> list[str]:
         return [row[0] for row in await self._apart.read(lambda: self._db.rows(statement, *arguments))]

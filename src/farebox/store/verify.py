@@ -15,6 +15,8 @@ INVARIANTS = {
     "verify_hold_legs": "a hold is set aside whole",
     "verify_hold_charges": "every hold ends in exactly one charge",
     "verify_charges": "paid + written off = price, and its legs are what was paid",
+    "verify_background": "every open hold that waits in the background can be settled, and nothing else waits there",
+    "verify_objects": "a stored object belongs to the account of the key that made it",
     "verify_refunds": "refunds are at most what was paid",
     "verify_transfers": "a transfer's legs add up",
     "verify_windows_held": "a window's held is the sum of open holds",

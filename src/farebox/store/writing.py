@@ -21,8 +21,11 @@ from farebox.ledger.deltas import (
     HoldClosed,
     HoldCounted,
     HoldGrown,
+    HoldHandedOver,
     HoldOpened,
+    HoldTakenBack,
     KeyWritten,
+    ObjectStored,
     ReplayClosed,
     ReplayFreed,
     ReplayOpened,
@@ -30,7 +33,7 @@ from farebox.ledger.deltas import (
     WindowBackfilled,
     WindowsChanged,
 )
-from farebox.ledger.model import WindowRef
+from farebox.ledger.model import BACKGROUND, WindowRef
 from farebox.ledger.state import State
 from farebox.store import rows
 from farebox.store.database import Database
@@ -51,7 +54,11 @@ _ORDER = (
     "open_hold",
     "grow_hold",
     "count_hold",
+    "hand_over_hold",
+    "begin_background",
     "close_hold",
+    "end_background",
+    "store_object",
     "write_charge",
     "revise_charge",
     "refund_charge",
@@ -91,7 +98,10 @@ class Changes:
             self._replays.append((name, row))
             return
         self._rows[name].append(row)
-        if isinstance(delta, HoldClosed):
+        if isinstance(delta, HoldHandedOver):
+            asked = (delta.hold.id, delta.hold.provider, delta.response_id, delta.facts, delta.at, delta.next_poll_at)
+            self._rows["begin_background"].append(asked)
+        elif isinstance(delta, HoldClosed):
             self._closed.append(delta.hold_id)
         elif isinstance(delta, ChargeWritten):
             self._rollups.add(delta.charge, delta.hold)
@@ -187,10 +197,18 @@ def _backfilled(delta: WindowBackfilled) -> Row:
     return (delta.counter, delta.start, spent.price, spent.cost, spent.tokens, spent.requests)
 
 
+def _stored(delta: ObjectStored) -> Row:
+    hold = delta.hold
+    return (hold.provider, delta.id, delta.kind, hold.account, hold.key, hold.request_id, delta.at, delta.expires_at, delta.facts)
+
+
 _ROWS: dict[type, tuple[str, Callable[[Any], Row]]] = {
     HoldOpened: ("open_hold", lambda delta: rows.row_of_hold(delta.hold)),
     HoldClosed: ("close_hold", lambda delta: (delta.hold_id, delta.state, delta.at)),
     HoldGrown: ("grow_hold", _grown),
+    HoldHandedOver: ("hand_over_hold", lambda delta: (delta.hold.id, BACKGROUND, delta.deadline)),
+    HoldTakenBack: ("end_background", lambda delta: (delta.hold_id,)),
+    ObjectStored: ("store_object", _stored),
     HoldCounted: ("count_hold", lambda delta: (delta.hold_id, *delta.window)),
     ChargeWritten: ("write_charge", lambda delta: rows.row_of_charge(delta.charge)),
     ChargeRevised: ("revise_charge", lambda delta: rows.row_of_revision(delta.charge)),

@@ -43,7 +43,7 @@ async def quote(office: AnOffice, caller: AnAdmin, _asked: AnAsk, body: QuoteIn)
     if route is None:
         known = ", ".join(sorted(f"{dialect} {name}" for dialect, name in METERED))
         raise Problem("invalid_request", f"Name the dialect, the route, or both, as one of: {known}.")
-    ask = quotes.ask_of(route, _bytes(body.body), body.headers)
+    ask = quotes.ask_of(office.context.quoter, route, _bytes(body.body), body.headers)
     books = await office.books()
 
     def find(reports: Reports) -> dict[str, Any]:

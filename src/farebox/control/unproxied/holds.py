@@ -21,10 +21,10 @@ from farebox.control.unproxied.refusals import problem_of
 from farebox.control.wire import moment
 from farebox.errors import Busy, LedgerUnavailable, Refusal
 from farebox.ids import new_id
+from farebox.ledger.bounds import Bound
 from farebox.ledger.commands import (
     Authorize,
     Authorized,
-    Bound,
     Capture,
     Claim,
     Conflict,

@@ -4,7 +4,8 @@ import msgspec
 
 from farebox import limits
 from farebox.control.problems import Problem
-from farebox.ledger.commands import Affine, Bound, Result
+from farebox.ledger.bounds import Affine, Bound
+from farebox.ledger.commands import Result
 from farebox.ledger.model import Hold
 from farebox.ledger.plan import Policy
 from farebox.money import NANO_PER_USD, PICO_PER_NANO, nano_half_even, nano_up

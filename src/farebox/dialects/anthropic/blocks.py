@@ -1,26 +1,30 @@
 """The content of a messages request: its blocks, tools and cache breakpoints.
 
-Owns which kinds of blocks and tools can be bounded from their bytes. Kinds that cannot, and kinds not known, are refused.
+Owns which kinds of blocks and tools can be bounded from their bytes. Kinds that cannot, and kinds not known, are refused. What a picture or
+a document counts is `media`'s, and where its bytes stand `sources`'.
 """
 
+import json
 from typing import Any
 
-from farebox.dialects import fields
+from farebox.dialects import bounds, fields
+from farebox.dialects.anthropic import sources
+from farebox.dialects.anthropic.beside import Beside, runs_programs
+from farebox.dialects.extras import BySetting, Extras
+from farebox.dialects.media.asked import Media
 from farebox.dialects.strict import Members
 from farebox.usage import IN_CACHE_WRITE_1H, IN_CACHE_WRITE_5M
 
 _WRITE_UNITS = {"5m": IN_CACHE_WRITE_5M, "1h": IN_CACHE_WRITE_1H}
-_MEDIA = "its tokens are not counted before the call yet."
-_FETCHED = "it is fetched by the provider, and its size is not known before the call."
 _MESSAGE = fields.names(("content",), ("role", "clear_at", "output_config"))
 _BLOCK = fields.names(
     ("type", "text", "content", "source", "cache_control"),
     (
         *("citations", "title", "context", "thinking", "signature", "data", "binding", "id", "name", "input", "tool_use_id", "is_error"),
-        *("toolset_name", "caller"),
+        "transformations",
+        *("toolset_name", "caller", "tool_name"),
     ),
 )
-_SOURCE = fields.names(("type", "content", "data"), ("media_type",), {"url": _FETCHED, "file_id": _FETCHED})
 _TOOL = fields.names(
     ("type", "cache_control"),
     (
@@ -29,23 +33,36 @@ _TOOL = fields.names(
     ),
 )
 _CACHE_CONTROL = fields.names(("ttl",), ("type", "scope"))
-_TEXT_BLOCKS = frozenset(("text", "thinking", "redacted_thinking", "tool_use", "tool_result", "search_result", "document"))
+_FOUND = frozenset(("web_search_tool_result", "web_fetch_tool_result"))
+_BLOCKS = _FOUND | {
+    *("text", "image", "thinking", "redacted_thinking", "tool_use", "tool_result", "search_result", "document", "server_tool_use"),
+}
 _PLAIN_TEXT_MEMBERS = 2
-_COUNTED_MEDIA = frozenset(("image",))
-_TEXT_SOURCES = frozenset(("text", "content"))
+_REFERENCE = "tool_reference"
+_PROGRAMS = BySetting('the model may run programs over what is found, as often as it likes: set it to ["direct"].')
+_FETCHED_PAGE = fields.names(("type", "content"), ("url", "retrieved_at", "error_code"))
 
 
 class Content:
     """What one walk over a request finds: how many messages and tools, and what cache entries it may write."""
 
-    __slots__ = ("_free", "messages", "tools", "write_units")
+    __slots__ = ("_extras", "_free", "_references", "beside", "found", "media", "messages", "referred", "tools", "uses", "write_units")
 
-    def __init__(self, *, free: bool) -> None:
-        """`free`: nothing is billed (counting tokens), so media and server tools pass; what is fetched or kept elsewhere does not."""
+    def __init__(self, extras: Extras, *, free: bool) -> None:
+        """`free`: nothing is billed (counting tokens), so documents and server tools pass whatever they cost; what others keep at the provider does not."""
+        self._extras = extras
         self._free = free
         self.messages = 0
         self.tools = 0
+        self.beside = Beside()
+        self.found = 0
+        """Results of the provider's own tools: encrypted, so that their bytes say nothing about their tokens."""
+        self._references: list[tuple[Members, str]] = []
+        self.referred = 0
+        """The most tokens of definitions that stand in for references to them, beside those of the tools themselves."""
         self.write_units: set[str] = set()
+        self.media = Media(rules="claude")
+        self.uses: list[tuple[str, str]] = []
 
     def read_request(self, members: Members) -> None:
         """Walks a whole request."""
@@ -63,7 +80,10 @@ class Content:
             content = message.get("content")
             if content is not None and type(content) is not str:
                 self._blocks(content, f"messages[{index}].content")
-        self._tools(fields.objects(members.get("tools") or [], "tools"))
+        tools = fields.objects(members.get("tools") or [], "tools")
+        self._tools(tools)
+        if self._references:
+            self._refer(tools)
 
     def _blocks(self, blocks: Any, where: str) -> None:
         for index, block in enumerate(fields.objects(blocks, where)):
@@ -77,28 +97,61 @@ class Content:
     def _block(self, block: Members, kind: Any, path: str) -> None:
         if type(kind) is not str:
             raise fields.invalid(path + "type", "is required and must be a string")
-        if kind not in _TEXT_BLOCKS and not (self._free and kind in _COUNTED_MEDIA):
-            fields.refuse_cost(path + "type", f"of blocks of type {kind[:64]!r} the tokens are not counted before the call yet.")
+        if kind not in _BLOCKS:
+            if kind == _REFERENCE:
+                self._references.append((block, path))
+            else:
+                self._uncounted(block, kind, path)
+            self._cache_control(block, path)
+            return
         self._cache_control(block, path)
         if kind in ("document", "image") or type(block.get("source")) is dict:
             self._source(block, path)
         nested = block.get("content")
-        if nested is not None and type(nested) is not str:
+        if kind in _FOUND:
+            self.found += 1
+            self._fetched(nested, path + "content")
+        elif nested is not None and type(nested) is not str:
             self._blocks(nested, path + "content")
+
+    def _uncounted(self, block: Members, kind: str, path: str) -> None:
+        why = BySetting(f"of blocks of type {kind[:64]!r} the tokens are not counted before the call.")
+        self._extras.take(path + "type", why, name=path + kind, holds=block)
+
+    def _refer(self, tools: list[Members]) -> None:
+        """Each reference may bring its tool's definition once more. One to a tool that is not in the request may bring anything."""
+        named = {name: tool for tool in tools if type(name := tool.get("name")) is str}
+        sizes: dict[str, int] = {}
+        for block, path in self._references:
+            name = fields.word(block, "tool_name", path) or ""
+            tool = named.get(name)
+            if tool is None:
+                self._uncounted(block, _REFERENCE, path)
+                continue
+            if name not in sizes:
+                sizes[name] = bounds.text_tokens_max(json.dumps(tool).encode(), tool) + bounds.TOKENS_PER_TOOL
+            self.referred += sizes[name]
+
+    def _fetched(self, found: Any, where: str) -> None:
+        """A page that was fetched is shown again as a document: it may be one of many pages, and the caller may have written it."""
+        if type(found) is not dict:
+            return
+        fields.examine(found, _FETCHED_PAGE, where + ".")
+        document = fields.inner(found, "content", where + ".")
+        if document is not None:
+            self._blocks([document], where + ".content")
 
     def _source(self, block: Members, path: str) -> None:
         source = fields.inner(block, "source", path)
         if source is None:
             raise fields.invalid(path + "source", "is required")
         where = path + "source."
-        fields.examine(source, _SOURCE, where)
-        kind = fields.word(source, "type", where)
-        if kind in _TEXT_SOURCES:
-            nested = source.get("content")
-            if nested is not None and type(nested) is not str:
+        if block.get("type") == "image":
+            sources.image(source, self.media, self.uses, where)
+        else:
+            nested = sources.document(source, self.media, self.uses, where, self._extras, free=self._free)
+            if nested is not None:
                 self._blocks(nested, where + "content")
-        elif not (self._free and kind == "base64"):
-            fields.refuse_cost(where + "type", _MEDIA if kind == "base64" else _FETCHED)
 
     def _tools(self, tools: list[Members]) -> None:
         self.tools = len(tools)
@@ -107,19 +160,26 @@ class Content:
             kind = tool.get("type")
             if self._free and kind not in (None, "custom"):
                 continue
+            if type(kind) is str and self.beside.read_tool(tool, kind, path):
+                self._cache_control(tool, path)
+                self._cache_control(tool, path, "caching")  # of an adviser's own prompt
+                if runs_programs(tool, kind):
+                    self._extras.take(path + "allowed_callers", _PROGRAMS, name=path + kind, holds=tool)
+                continue
             fields.examine(tool, _TOOL, path)
             if kind not in (None, "custom"):
-                fields.refuse_cost(path + "type", f"what a tool of type {str(kind)[:64]!r} costs is not bounded yet.")
+                why = BySetting(f"what a tool of type {str(kind)[:64]!r} costs is not bounded.")
+                self._extras.take(path + "type", why, name=f"{path}{kind}", holds=tool)
             self._cache_control(tool, path)
 
-    def _cache_control(self, members: Members, where: str) -> None:
-        control = members.get("cache_control")
+    def _cache_control(self, members: Members, where: str, name: str = "cache_control") -> None:
+        control = members.get(name)
         if control is None:
             return
-        control = fields.inner(members, "cache_control", where) or {}
-        path = where + "cache_control."
+        control = fields.inner(members, name, where) or {}
+        path = f"{where}{name}."
         fields.examine(control, _CACHE_CONTROL, path)
         ttl = fields.word(control, "ttl", path) or "5m"
         if ttl not in _WRITE_UNITS:
-            fields.refuse_cost(path + "ttl", f"what a cache entry of {ttl!r} costs is not known.")
+            fields.refuse_cost(path + "ttl", f"what a cache entry of {ttl[:64]!r} costs is not known.")
         self.write_units.add(_WRITE_UNITS[ttl])

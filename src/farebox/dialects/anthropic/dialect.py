@@ -10,7 +10,8 @@ from farebox.dialects import faults, spans, words
 from farebox.dialects.anthropic import answer, request
 from farebox.dialects.anthropic.request import Defaults
 from farebox.dialects.base import Ask, Fault, ModelEntry, Report, Route, StreamMeter
-from farebox.errors import Refusal
+from farebox.dialects.extras import Bounds
+from farebox.errors import CostUnbounded, Refusal
 
 _ACCOUNT_CODES = frozenset(("enforced_spend_limit_reached", "contract_spend_limit_reached"))
 _ACCOUNT_MESSAGES = ("your credit balance is too low", "you have reached your specified")
@@ -30,7 +31,9 @@ _OVERLOADED = frozenset(("busy", "draining"))
 _PAGE_DEFAULT = 20
 _PAGE_MAX = 1000
 _DEFAULTS = Defaults()
+_BOUNDS = Bounds("anthropic")
 _BETA = b"beta=true"
+_THREAD = "thread"
 
 
 class Anthropic:
@@ -41,13 +44,16 @@ class Anthropic:
     no_stream: tuple[bytes, ...] = (b"text/html", b"application/json")
     returns: frozenset[bytes] = frozenset()
 
-    def __init__(self, defaults: Defaults = _DEFAULTS) -> None:
-        """`defaults` say what the operator's workspace does where a request does not say; the default is the safe one."""
+    def __init__(self, defaults: Defaults = _DEFAULTS, bounds: Bounds = _BOUNDS) -> None:
+        """`defaults` say what the operator's workspace does where a request does not say; the default is the safe one. `bounds`: what the
+        provider's settings admit.
+        """
         self._defaults = defaults
+        self._bounds = bounds
 
     def ask(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
         """Reads and bounds a request to create a message or to count its tokens."""
-        return request.read(route.name, body, headers, self._defaults)
+        return request.read(route.name, body, headers, self._defaults, self._bounds)
 
     def target(self, ask: Ask, route: Route, model: str, query: bytes) -> str:  # noqa: ARG002 - the path says it all
         """The path behind the base URL; of queries, the one that coding agents send goes along."""
@@ -78,7 +84,7 @@ class Anthropic:
         error = {
             "type": _type(refusal),
             "message": words.message(refusal),
-            "details": {"error_code": refusal.reason},
+            "details": _details(refusal),
             "farebox": words.facts(refusal, request_id),
         }
         return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
@@ -116,6 +122,13 @@ class Anthropic:
 def _set(body: bytes, name: str, literal: bytes) -> bytes:
     span = spans.member(body, name)
     return spans.inserted(body, name, literal) if span is None else spans.replaced(body, span, literal)
+
+
+def _details(refusal: Refusal) -> dict[str, Any]:
+    """Why. Of a thread the API's own words: the SDK's tool runner asks for one unasked, and on these goes on without."""
+    if isinstance(refusal, CostUnbounded) and refusal.facts.get("field") == _THREAD:
+        return {"error_code": "thread_unsupported_request", "unsupported": [_THREAD]}
+    return {"error_code": refusal.reason}
 
 
 def _type(refusal: Refusal) -> str:

@@ -12,6 +12,7 @@ from farebox.dialects import spans
 from farebox.dialects.base import Ask, Report
 from farebox.dialects.meter import HoldingMeter, as_text, decode, flags_of, raw_usage, size
 from farebox.dialects.openai import usage as usage_reader
+from farebox.dialects.openai.hosts import OPENAI, Host
 from farebox.dialects.sse import with_payload
 from farebox.usage import Usage
 
@@ -46,9 +47,17 @@ class _Chunk(msgspec.Struct, gc=False):
     id: Any = None
     service_tier: Any = None
     error: Any = None
+    x_groq: Any = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+class _Own(msgspec.Struct, gc=False):
+    x_groq: msgspec.Raw = msgspec.Raw()
+
+
+_OWN = msgspec.json.Decoder(_Own)
 
 
 def _said_bytes(said: _Said) -> int:
@@ -89,12 +98,12 @@ class _Seen(msgspec.Struct):
         self.id = as_text(chunk.id) or self.id
         self.tier = as_text(chunk.service_tier) or self.tier
 
-    def usage(self, raw: bytes, ask: Ask) -> Usage | str:
+    def usage(self, raw: bytes, ask: Ask, host: Host) -> Usage | str:
         """Reads a usage object in the light of what else was said."""
-        return usage_reader.read(raw, ask, model_served=self.model, tier_served=self.tier)
+        return usage_reader.read(raw, ask, model_served=self.model, tier_served=self.tier, host=host)
 
 
-def read(ask: Ask, body: bytes) -> Report:
+def read(ask: Ask, body: bytes, host: Host = OPENAI) -> Report:
     """Reads a whole answer."""
     answer = decode(_CHUNK, body)
     if answer is None:
@@ -104,7 +113,7 @@ def read(ask: Ask, body: bytes) -> Report:
     flags: list[str] = []
     usage = None
     if type(answer.usage) is not msgspec.UnsetType and answer.usage is not None:
-        found = seen.usage(raw_usage(body), ask)
+        found = seen.usage(raw_usage(body), ask, host)
         if isinstance(found, str):
             flags.append(found)
         else:
@@ -123,11 +132,12 @@ def read(ask: Ask, body: bytes) -> Report:
 class ChatMeter(HoldingMeter):
     """Meters one streamed chat completion."""
 
-    __slots__ = ("_ask", "_final", "_finished_choices", "_raw_usage", "_seen")
+    __slots__ = ("_ask", "_final", "_finished_choices", "_host", "_raw_usage", "_seen")
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, host: Host = OPENAI) -> None:
         super().__init__()
         self._ask = ask
+        self._host = host
         self._seen = _Seen()
         self._raw_usage = b""
         self._final = False
@@ -153,6 +163,8 @@ class ChatMeter(HoldingMeter):
                 self._final = False
             if choice.finish_reason:  # some hosts send "" until the end
                 self._finish(choice.index)
+        if chunk.x_groq is not None and (own := raw_usage(_own(data))):
+            self._raw_usage, self._final = own, self._all_choices_finished()
         if chunk.usage is msgspec.UNSET:
             return event
         return self._usage(event, data, chunk)
@@ -172,7 +184,7 @@ class ChatMeter(HoldingMeter):
         flags = list(self.flags)
         usage = None
         if self._raw_usage and (self.finished or self._final):
-            found = self._seen.usage(self._raw_usage, self._ask)
+            found = self._seen.usage(self._raw_usage, self._ask, self._host)
             if isinstance(found, str):
                 flags.append(found)
             else:
@@ -205,6 +217,12 @@ class ChatMeter(HoldingMeter):
 
     def _all_choices_finished(self) -> bool:
         return len(self._finished_choices) >= self._ask.demand.choices
+
+
+def _own(data: bytes) -> bytes:
+    """Groq's own member, which has the usage of a stream whether it was asked for or not."""
+    found = decode(_OWN, data)
+    return bytes(found.x_groq) if found is not None else b""
 
 
 def without_null_usage(event: bytes, data: bytes) -> bytes:

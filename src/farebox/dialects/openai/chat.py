@@ -6,7 +6,9 @@ import msgspec
 
 from farebox.dialects import spans
 from farebox.dialects.base import Ask, Report, Route, StreamMeter
+from farebox.dialects.extras import Bounds
 from farebox.dialects.openai import answer, request
+from farebox.dialects.openai.hosts import Host
 
 _USAGE_ON = b'{"include_usage":true}'
 
@@ -14,26 +16,41 @@ _USAGE_ON = b'{"include_usage":true}'
 class Chat:
     """`POST /chat/completions`, as OpenAI and compatible hosts speak it."""
 
-    def __init__(self, *, cap_field: str, tiers_of_auto: tuple[str, ...]) -> None:
+    def __init__(self, *, cap_field: str, tiers_of_auto: tuple[str, ...], host: Host, bounds: Bounds) -> None:
         self._cap_field = cap_field
         self._tiers_of_auto = tiers_of_auto
+        self._host = host
+        self._bounds = bounds
 
     def ask(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:  # noqa: ARG002 - no header moves cost
         """Reads and bounds a request."""
-        return request.read(body, cap_field=self._cap_field, tiers_of_auto=self._tiers_of_auto)
+        return request.read(body, cap_field=self._cap_field, tiers_of_auto=self._tiers_of_auto, host=self._host, admits=self._bounds)
 
     def rewrite(self, ask: Ask, body: bytes, *, model: str | None, output_cap: int | None) -> bytes:
         """Sets the model, the output cap, and `include_usage` on streams whose client did not ask for it."""
+        if not self._host.both_caps:
+            body, output_cap = _with_one_cap(ask, body, output_cap)
         body = with_model_and_cap(ask, body, model=model, output_cap=output_cap)
-        return _with_usage(ask, body) if ask.hides_usage else body
+        return with_usage(ask, body) if ask.hides_usage else body
 
     def read_answer(self, ask: Ask, body: bytes, headers: Mapping[bytes, bytes]) -> Report:  # noqa: ARG002 - nothing in them is metered
         """Reads a whole answer."""
-        return answer.read(ask, body)
+        return answer.read(ask, body, self._host)
 
     def stream(self, ask: Ask, headers: Mapping[bytes, bytes]) -> StreamMeter:  # noqa: ARG002 - nothing in them is metered
         """A meter for one streamed answer."""
-        return answer.ChatMeter(ask)
+        return answer.ChatMeter(ask, self._host)
+
+
+def _with_one_cap(ask: Ask, body: bytes, output_cap: int | None) -> tuple[bytes, int | None]:
+    """A body whose cap has the one name that the host knows, with the cap to write where it had another."""
+    for name in request.CAPS:
+        if name != ask.cap_field and name in ask.names:
+            span = spans.member(body, name)
+            if span is not None and body[span.value_start : span.value_end] != b"null":
+                named = ask.demand.output_tokens_named if output_cap is None else output_cap
+                return with_member(ask, spans.removed(body, span), ask.cap_field, str(named).encode()), None
+    return body, output_cap
 
 
 def with_model_and_cap(ask: Ask, body: bytes, *, model: str | None, output_cap: int | None) -> bytes:
@@ -51,7 +68,8 @@ def with_member(ask: Ask, body: bytes, name: str, literal: bytes) -> bytes:
     return spans.inserted(body, name, literal) if span is None else spans.replaced(body, span, literal)
 
 
-def _with_usage(ask: Ask, body: bytes) -> bytes:
+def with_usage(ask: Ask, body: bytes) -> bytes:
+    """A JSON body that asks for the usage of its stream."""
     options = spans.member(body, "stream_options") if "stream_options" in ask.names else None
     if options is None:
         return spans.inserted(body, "stream_options", _USAGE_ON)

@@ -7,8 +7,21 @@ import msgspec
 
 from farebox.dialects import faults, words
 from farebox.dialects.base import Ask, Endpoint, Fault, ModelEntry, Report, Route, StreamMeter
-from farebox.dialects.openai import request
+from farebox.dialects.extras import Bounds
+from farebox.dialects.openai import request, responses, stored
 from farebox.dialects.openai.chat import Chat
+from farebox.dialects.openai.completions import Completions
+from farebox.dialects.openai.edits import Edits
+from farebox.dialects.openai.embeddings import Embeddings
+from farebox.dialects.openai.free import FreeRoute
+from farebox.dialects.openai.hosts import OPENAI, Host
+from farebox.dialects.openai.images import Generations
+from farebox.dialects.openai.multipart import read_form
+from farebox.dialects.openai.naming import is_form, with_model
+from farebox.dialects.openai.responses import Responses
+from farebox.dialects.openai.speech import Speech
+from farebox.dialects.openai.stored import StoredResponse
+from farebox.dialects.openai.transcriptions import Transcriptions
 from farebox.errors import NoMoney, Refusal
 
 _ACCOUNT_CODES = frozenset(
@@ -27,33 +40,60 @@ _CODES = {
     "route_not_found": "unknown_url",
 }
 _SERVER_ERRORS_FROM = 500
+_BOUNDS = Bounds("openai")
 
 
 class OpenAI:
     """Chat completions as OpenAI and compatible hosts speak them."""
 
     name = "openai"
-    forwards: tuple[bytes, ...] = (b"openai-beta",)
+    forwards: tuple[bytes, ...] = ()
     no_stream: tuple[bytes, ...] = (b"text/html", b"application/json")
     returns = frozenset((b"openai-processing-ms", b"openai-version"))
 
-    def __init__(self, *, cap_field: str = "max_completion_tokens", tiers_of_auto: tuple[str, ...] = ("default", "priority")) -> None:
+    def __init__(
+        self,
+        *,
+        cap_field: str = "max_completion_tokens",
+        tiers_of_auto: tuple[str, ...] = ("default", "priority"),
+        host: Host = OPENAI,
+        bounds: Bounds = _BOUNDS,
+    ) -> None:
         """`cap_field` is what is inserted when a request names no cap (older hosts want `max_tokens`).
 
         `tiers_of_auto` are the tiers that `service_tier: auto`, and none, may be billed as: the provider's project setting decides. An
-        operator whose project is pinned to one may say so; the default is the safe one.
+        operator whose project is pinned to one may say so; the default is the safe one. `host` is what else is particular about the provider; `bounds`
+        what its settings admit.
         """
         self._endpoints: dict[str, Endpoint] = {
-            "chat_completions": Chat(cap_field=cap_field, tiers_of_auto=tiers_of_auto),
+            "chat_completions": Chat(cap_field=cap_field, tiers_of_auto=tiers_of_auto, host=host, bounds=bounds),
+            "responses": Responses(tiers_of_auto=tiers_of_auto, bounds=bounds),
+            "embeddings": Embeddings(),
+            "completions": Completions(),
+            "speech": Speech(),
+            "transcriptions": Transcriptions(ms_min=host.recording_ms_min),
+            "translations": Transcriptions(translates=True, ms_min=host.recording_ms_min),
+            "image_generations": Generations(),
+            "image_edits": Edits(),
+            "response": StoredResponse(),
+            "moderations": FreeRoute(),
+            "input_tokens": FreeRoute(kept={"previous_response_id": "response", "conversation": "conversation"}),
         }
 
     def ask(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
         """Reads and bounds a request."""
         return self._endpoints[route.name].ask(route, body, headers)
 
+    def ask_as(self, route: Route, body: bytes, headers: Mapping[bytes, bytes], model: str) -> Ask:
+        """Reads a request as one for another model than the body names; it is still the body that is rewritten."""
+        ask = self._endpoints[route.name].ask(route, with_model(body, model, headers), headers)
+        if is_form(headers):  # the rewrite has to know where the parts of the body are that came
+            ask.facts = msgspec.structs.replace(ask.facts, form=read_form(body, headers))
+        return ask
+
     def target(self, ask: Ask, route: Route, model: str, query: bytes) -> str:  # noqa: ARG002 - the path says it all
         """The path behind the base URL."""
-        return route.upstream_path
+        return stored.target(route, query) if route.kind == "owned" else route.upstream_path
 
     def hides_output(self, model: str) -> bool:
         """Whether a model may reason unseen."""
@@ -75,9 +115,14 @@ class OpenAI:
         """`{"error": {message, type, param, code, farebox}}`."""
         return msgspec.json.encode({"error": _error(refusal, request_id)})
 
-    def error_frame(self, refusal: Refusal, request_id: str, ask: Ask | None = None) -> bytes:  # noqa: ARG002 - one kind of stream
-        """The frame on which the SDKs raise."""
-        return b"data: " + self.refusal(refusal, request_id) + b"\n\n"
+    def error_frame(self, refusal: Refusal, request_id: str, ask: Ask | None = None) -> bytes:
+        """The frame on which the SDKs raise. On a stream of responses it is both the documented event and what they raise on."""
+        if ask is None or ask.route != "responses":
+            return b"data: " + self.refusal(refusal, request_id) + b"\n\n"
+        error = _error(refusal, request_id)
+        told = {name: error[name] for name in ("code", "message", "param")}
+        frame = {"type": "error", "error": error, **told, "sequence_number": responses.sequence_of(ask) + 1}
+        return b"event: error\ndata: " + msgspec.json.encode(frame) + b"\n\n"
 
     def models(self, entries: Sequence[ModelEntry], *, limit: int | None = None, after_id: str | None = None) -> bytes:  # noqa: ARG002 - this API has no pages
         """The listing of models."""

@@ -11,15 +11,25 @@ import msgspec
 
 from farebox.dialects import counts
 from farebox.dialects.base import Ask
-from farebox.money import NotMoneyError, parse_pico
+from farebox.dialects.meter import as_text
+from farebox.dialects.openai import inputs
+from farebox.dialects.openai.hosts import OPENAI, Host
+from farebox.money import NotMoneyError, parse_pico_up
 from farebox.usage import (
-    IN_AUDIO,
     IN_CACHE_READ,
+    IN_CACHE_WRITE_1H,
+    IN_CACHE_WRITE_12H,
     IN_CACHE_WRITE_30M,
-    IN_IMAGE,
     IN_TEXT,
     OUT_AUDIO,
+    OUT_CITATION,
+    OUT_REASONING,
     OUT_TEXT,
+    REQUESTS,
+    REQUESTS_HIGH,
+    REQUESTS_LOW,
+    REQUESTS_MEDIUM,
+    TOOL_WEB_SEARCH,
     Conditions,
     Usage,
 )
@@ -32,15 +42,18 @@ _KNOWN = frozenset(
         *("cost", "cost_details", "is_byok", "cost_in_usd_ticks", "prompt_audio_seconds", "service_tier"),
     )
 )
+_SEARCHED = {"low": REQUESTS_LOW, "medium": REQUESTS_MEDIUM, "high": REQUESTS_HIGH}
+_KNOWN_SEARCHING = _KNOWN | {"citation_tokens", "num_search_queries"}
 _KNOWN_PROMPT = frozenset(("cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "text_tokens"))
 _KNOWN_COMPLETION = frozenset(
     ("reasoning_tokens", "audio_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens", "text_tokens")
 )
 
 
-def read(raw: bytes, ask: Ask, *, model_served: str, tier_served: str) -> Usage | str:
+def read(raw: bytes, ask: Ask, *, model_served: str, tier_served: str, host: Host = OPENAI) -> Usage | str:
     """The usage that a final report states, or the flag that says why there is none."""
-    plain = _plain(raw)
+    write_unit = _write_unit(ask)
+    plain = _plain(raw, write_unit) if host.reasoning == "inside" else None
     if plain is not None:
         conditions = Conditions(service_tier=_tier(ask, tier_served))
         return Usage(plain[0], plain[1], model_served, conditions, raw=raw)
@@ -48,7 +61,7 @@ def read(raw: bytes, ask: Ask, *, model_served: str, tier_served: str) -> Usage 
     if type(usage) is not dict:
         return counts.ABSURD
     try:
-        units, prompt, flags = _units(usage)
+        units, prompt, flags = _units(usage, host, write_unit)
     except counts.UntrustedUsage as untrusted:
         return untrusted.flag
     return Usage(
@@ -91,7 +104,7 @@ class _Plain(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 _PLAIN = msgspec.json.Decoder(_Plain)
 
 
-def _plain(raw: bytes) -> tuple[dict[str, int], int] | None:
+def _plain(raw: bytes, write_unit: str) -> tuple[dict[str, int], int] | None:
     """The units and the prompt's tokens of a plain and consistent report; None for any other. Says the same as `_units` does."""
     try:
         usage = _PLAIN.decode(raw)
@@ -109,7 +122,7 @@ def _plain(raw: bytes) -> tuple[dict[str, int], int] | None:
     if cached:
         units[IN_CACHE_READ] = cached
     if written:
-        units[IN_CACHE_WRITE_30M] = written
+        units[write_unit] = written
     if completion:
         units[OUT_TEXT] = completion
     return units, prompt
@@ -131,22 +144,32 @@ def _decoded(raw: bytes) -> Any:
         return None
 
 
-def _units(usage: dict[str, Any]) -> tuple[dict[str, int], int, list[str]]:
+def _units(usage: dict[str, Any], host: Host, write_unit: str) -> tuple[dict[str, int], int, list[str]]:
     flags: list[str] = []
     prompt_details = counts.details(usage, "prompt_tokens_details")
     completion_details = counts.details(usage, "completion_tokens_details")
     if (
-        counts.counts_unknown(usage, _KNOWN)
+        counts.counts_unknown(usage, _KNOWN_SEARCHING if host.searches else _KNOWN)
         or counts.counts_unknown(prompt_details, _KNOWN_PROMPT)
         or counts.counts_unknown(completion_details, _KNOWN_COMPLETION)
     ):
         flags.append(counts.UNKNOWN_FIELD)
-    prompt, inputs = _inputs(usage, prompt_details, flags)
-    outputs = _outputs(usage, completion_details, flags)
-    return counts.nonzero((*inputs, *outputs)), prompt, flags
+    prompt, into = _inputs(usage, prompt_details, write_unit, flags)
+    outputs = _outputs(usage, completion_details, flags, host)
+    units = counts.nonzero((*into, *outputs))
+    return units | _searches(usage) if host.searches and units else units, prompt, flags
 
 
-def _inputs(usage: dict[str, Any], details: Any, flags: list[str]) -> tuple[int, list[tuple[str, int]]]:
+def _searches(usage: dict[str, Any]) -> dict[str, int]:
+    """A fee for the request by how much it was allowed to find; one for each search where it does not say that."""
+    unit = _SEARCHED.get(as_text(usage.get("search_context_size")))
+    if unit:
+        return {REQUESTS: 0, unit: 1}
+    queries = counts.optional(usage, "num_search_queries")
+    return {REQUESTS: 0, TOOL_WEB_SEARCH: queries} if queries else {}
+
+
+def _inputs(usage: dict[str, Any], details: Any, write_unit: str, flags: list[str]) -> tuple[int, list[tuple[str, int]]]:
     prompt = counts.required(usage, "prompt_tokens")
     written = counts.optional(details, "cache_write_tokens")
     audio, image = counts.optional(details, "audio_tokens"), counts.optional(details, "image_tokens")
@@ -154,17 +177,14 @@ def _inputs(usage: dict[str, Any], details: Any, flags: list[str]) -> tuple[int,
     if cached + written > prompt or audio + image > prompt:
         flags.append(counts.INCONSISTENT)  # parts larger than their whole: read as if they came on top of it
         prompt += cached + written + audio + image
-    rest = prompt - written - audio - image
-    if rest < 0:  # media that was written to the cache: charged as media, which is dearer
-        written, rest = written + rest, 0
-    cached = min(cached, rest)  # cached media is not told apart from cached text: media is charged uncached, which is dearer
-    return prompt, [
-        (IN_TEXT, rest - cached),
-        (IN_CACHE_READ, cached),
-        (IN_CACHE_WRITE_30M, written),
-        (IN_AUDIO, audio),
-        (IN_IMAGE, image),
-    ]
+    parts = inputs.disjoint(prompt, cached=cached, written=written, audio=audio, image=image)
+    return prompt, [*parts.units, (write_unit, parts.written)]
+
+
+def _write_unit(ask: Ask) -> str:
+    """What is written to the cache is one number, whatever was asked for: all of it for the longest."""
+    asked = ask.demand.input_units
+    return next((unit for unit in (IN_CACHE_WRITE_12H, IN_CACHE_WRITE_1H) if unit in asked), IN_CACHE_WRITE_30M)
 
 
 def _cached(usage: dict[str, Any], details: Any) -> int:
@@ -174,21 +194,31 @@ def _cached(usage: dict[str, Any], details: Any) -> int:
     return 0
 
 
-def _outputs(usage: dict[str, Any], details: Any, flags: list[str]) -> list[tuple[str, int]]:
+def _outputs(usage: dict[str, Any], details: Any, flags: list[str], host: Host) -> list[tuple[str, int]]:
     completion = counts.required(usage, "completion_tokens")
     beyond_prompt = counts.optional(usage, "total_tokens") - counts.optional(usage, "prompt_tokens")
     audio = counts.optional(details, "audio_tokens")
     reasoning = max(counts.optional(details, "reasoning_tokens"), counts.optional(usage, "reasoning_tokens"))
     output = max(completion, beyond_prompt)
+    if host.reasoning == "apart":
+        apart = [(OUT_REASONING, reasoning), (OUT_CITATION, counts.optional(usage, "citation_tokens"))]
+        return [(OUT_TEXT, output), *apart]
+    if host.reasoning == "beside":
+        output = max(output, completion + reasoning)
     if reasoning > output:
         output = completion + reasoning
         flags.append(counts.INCONSISTENT)
-    elif output > completion + reasoning or (usage.get("total_tokens") is not None and completion > beyond_prompt):
+    elif _disagree(output, completion, reasoning, host) or (usage.get("total_tokens") is not None and completion > beyond_prompt):
         flags.append(counts.INCONSISTENT)
     if audio > output:
         flags.append(counts.INCONSISTENT)
         return [(OUT_TEXT, output), (OUT_AUDIO, audio)]
     return [(OUT_TEXT, output - audio), (OUT_AUDIO, audio)]
+
+
+def _disagree(output: int, completion: int, reasoning: int, host: Host) -> bool:
+    """Whether the total has more than its parts. A host that counts reasoning beside the completion need not say how much of it there was."""
+    return output > completion + reasoning and (host.reasoning == "inside" or reasoning > 0)
 
 
 def _tier(ask: Ask, served: str) -> str:
@@ -210,7 +240,7 @@ def _reported_cost(usage: dict[str, Any]) -> int | None:
     if type(cost) not in (int, _Fraction):
         return None
     try:
-        pico = parse_pico(str(cost))
+        pico = parse_pico_up(str(cost))
     except NotMoneyError:
         return None
     return pico if pico >= 0 else None

@@ -4,6 +4,8 @@ A request is written twice in one case only: when it was given to a pooled conne
 handed to the operating system. After that, nobody can know what the provider saw, and the failure says so.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from farebox.clock import Clock, wall_clock
@@ -46,8 +48,10 @@ class Upstream:
         body: bytes,
         *,
         first_byte_s: float | None = None,
+        reached: Callable[[], None] | None = None,
     ) -> Answer:
-        """Send a request; the answer, once its status and headers are there (interim 1xx responses are skipped).
+        """Send a request; the answer, once its status and headers are there (interim 1xx responses are skipped). `reached` is called when the
+        request is on a connection.
 
         `target` is path and query as they go on the wire. `host`, `content-length`, `accept-encoding: identity` and whatever else belongs
         to the connection is set here. Raises UpstreamFailed; ValueError before any I/O for a request that must not be written. Cancelled,
@@ -66,6 +70,8 @@ class Upstream:
             if not reused:
                 raise self._counted(pool, NotAnswered("the provider closed the connection at once", connected=True))
         self._pools.reused_total += reused
+        if reached is not None:
+            reached()
         await answer.head()
         return answer
 

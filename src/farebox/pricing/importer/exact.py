@@ -1,16 +1,26 @@
-"""Decimals of price lists into integer pico-dollars: exactly, or not at all."""
+"""Decimals of price lists into integer pico-dollars: exactly, or not at all. Only a price of time may be rounded, upwards.
+
+A price by the hour is hardly ever a whole number of pico-dollars per millisecond: it is taken at the next one, which is at most
+$0.0000036 an hour above the list and never below it.
+"""
 
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 
 import msgspec
 
 from farebox.money import PICO_PER_USD
-from farebox.usage import CHARS, TOKEN_UNITS
+from farebox.usage import AUDIO_IN_MS, AUDIO_OUT_MS, CHARS, CREDITS, TOKEN_UNITS, VIDEO_MS
+
+ROUNDED_UP = "rounded up to a whole pico-dollar per millisecond"
+"""What a source says of a price that was."""
 
 _PER_TOKEN_PICO_MAX = 10_000 * 10**6
 """$10,000 per million tokens: sixteen times the dearest price ever listed. Above it stands a sentinel or a slipped decimal point."""
 _DIGITS_MAX = 30
+_PRICED_LIKE_TOKENS = TOKEN_UNITS | {CHARS, CREDITS}
+_TIME_UNITS = frozenset((AUDIO_IN_MS, AUDIO_OUT_MS, VIDEO_MS))
 _PER_USE_PICO_MAX = 1_000 * PICO_PER_USD
 
 
@@ -28,7 +38,10 @@ class InexactPriceError(ValueError):
 
 
 def pico_of(dollars: Decimal, per: int, unit: str) -> int:
-    """Pico-dollars per unit of a price in dollars per so many units. Refuses what is not finite, negative, absurd or not exact."""
+    """Pico-dollars per unit of a price in dollars per so many units. Refuses what is not finite, negative, absurd or not exact.
+
+    A price of time that is not exact is rounded up (`is_rounded` tells).
+    """
     if not dollars.is_finite():
         raise InexactPriceError(f"${dollars} is not a finite price")
     if dollars < 0:
@@ -36,8 +49,13 @@ def pico_of(dollars: Decimal, per: int, unit: str) -> int:
     if dollars and not -_DIGITS_MAX <= dollars.adjusted() <= _DIGITS_MAX:
         raise InexactPriceError(f"${dollars} is not the size of any price there is")
     exact = Fraction(dollars) * PICO_PER_USD / per
-    if exact > (_PER_TOKEN_PICO_MAX if unit in TOKEN_UNITS or unit == CHARS else _PER_USE_PICO_MAX):
+    if exact > (_PER_TOKEN_PICO_MAX if unit in _PRICED_LIKE_TOKENS else _PER_USE_PICO_MAX):
         raise InexactPriceError(f"${dollars} per {per} is more than any price there is")
-    if exact.denominator != 1:
+    if exact.denominator != 1 and unit not in _TIME_UNITS:
         raise InexactPriceError(f"${dollars} per {per} is not a whole number of pico-dollars each")
-    return exact.numerator
+    return ceil(exact)
+
+
+def is_rounded(dollars: Decimal, per: int) -> bool:
+    """Whether a price that `pico_of` takes is not a whole number of pico-dollars."""
+    return (Fraction(dollars) * PICO_PER_USD / per).denominator != 1

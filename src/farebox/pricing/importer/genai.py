@@ -1,6 +1,7 @@
 """Reading genai-prices: its models, dated prices, tiers and variants as rows. The only module that imports it.
 
-What a request cannot be told to be (the hour of the day, a route inside an aggregator) is priced at its dearest, and its source says so.
+What a request cannot be told to be (a route inside an aggregator) is priced at its dearest, and its source says so; so is the hour of the
+day, with what is cheaper at other hours beside it (pricing/hours.py).
 A price that cannot be kept exactly rejects its model, unless a dearer price of the same model stands in for it.
 """
 
@@ -27,7 +28,9 @@ from genai_prices.types import (
 
 from farebox import usage
 from farebox.clock import US_PER_DAY
-from farebox.pricing.importer.exact import InexactPriceError, Rejected, pico_of
+from farebox.pricing.hours import conditions_of
+from farebox.pricing.importer.daily import parts_of_day
+from farebox.pricing.importer.exact import ROUNDED_UP, InexactPriceError, Rejected, is_rounded, pico_of
 from farebox.pricing.importer.supplement import Imported
 from farebox.pricing.rows import ModelRow, PriceRow
 from farebox.usage import PLAIN, Conditions
@@ -50,11 +53,11 @@ _UNITS: dict[str, tuple[int, tuple[str, ...]]] = {
     "input_image_mtok": (_M, (usage.IN_IMAGE,)),
     "cache_image_read_mtok": (_M, (usage.IN_CACHE_READ_IMAGE,)),
     "output_image_mtok": (_M, (usage.OUT_IMAGE,)),
-    # There is no unit for video tokens, nor for reasoning or citation tokens: the unit that they are counted in costs the dearest.
-    "input_video_mtok": (_M, (usage.IN_IMAGE,)),
-    "output_video_mtok": (_M, (usage.OUT_IMAGE,)),
-    "output_reasoning_mtok": (_M, (usage.OUT_TEXT,)),
-    "output_citation_mtok": (_M, (usage.OUT_TEXT,)),
+    "input_video_mtok": (_M, (usage.IN_VIDEO,)),
+    "output_video_mtok": (_M, (usage.OUT_VIDEO,)),
+    # Reasoning and citations are counted in the answer by some who sell the model, beside it by others: the answer costs the dearest.
+    "output_reasoning_mtok": (_M, (usage.OUT_TEXT, usage.OUT_REASONING)),
+    "output_citation_mtok": (_M, (usage.OUT_TEXT, usage.OUT_CITATION)),
     "input_mchars": (_M, (usage.CHARS,)),
     "audio_hours": (_HOUR_MS, (usage.AUDIO_IN_MS,)),
     "input_audio_hours": (_HOUR_MS, (usage.AUDIO_IN_MS,)),
@@ -67,11 +70,11 @@ _UNITS: dict[str, tuple[int, tuple[str, ...]]] = {
 }
 """Which of our units a price key prices, and how many of them its dollars are for."""
 
-_LUMPED = frozenset(
-    ("input_video_mtok", "output_video_mtok", "output_reasoning_mtok", "output_citation_mtok", "input_annotated_document_kpages")
-)
+_LUMPED = frozenset(("output_reasoning_mtok", "output_citation_mtok", "input_annotated_document_kpages"))
 _REPLACEABLE = frozenset(("cache_read_mtok", "cache_write_mtok", "cache_audio_read_mtok", "cache_image_read_mtok"))
 _WHEN = {"service_tier", "speed", "processing"}
+_DEAREST_HOUR = "dearest hour of the day"
+_DEAREST_VARIANT = "dearest of its variants"
 _EPOCH = date(1970, 1, 1)
 
 _Steps = dict[int, int]
@@ -155,7 +158,8 @@ def _price_rows(provider: Provider, model: ModelInfo, source: str, now_us: int) 
     spans: dict[tuple[Conditions, str, int], list[_Span]] = {}
     refused: dict[str, str] = {}
     for at_us, until_us in zip(starts, [*starts[1:], None], strict=True):
-        for conditions, card in _cards(provider.id, model.id, standard, variants, at_us).items():
+        cards = _cards(provider.id, model.id, standard, variants, at_us)
+        for conditions, card in (cards | _cheaper_hours(provider.id, model, cards[PLAIN], at_us)).items():
             refused |= card.rejected
             for unit, steps in card.steps.items():
                 for above, pico in steps.items():
@@ -205,17 +209,27 @@ def _cards(
     bases = [dict(_stated(prices)) for prices in _standing(standard, at_us)]
     active = [variant for variant in variants if _started(variant.constraint, at_us)]
     plain = [_card(provider, model, base) for base in bases]
-    notes = {"dearest hour of the day"} if len(bases) > 1 else set()
+    notes = {_DEAREST_HOUR} if len(bases) > 1 else set()
     cards: dict[Conditions, _Card] = {}
     for when in _distinct(variant.when for variant in active):
         overrides = _overrides(variant for variant in active if variant.when == when)
         several = [_card(provider, model, base | overrides) for base in bases]
         if not set(when) <= _WHEN:
             plain += several  # nobody can tell at the quote which one it will be
-            notes.add("dearest of its variants")
+            notes.add(_DEAREST_VARIANT)
         elif overrides and (conditions := _conditions(when)) != PLAIN:
             cards[conditions] = _tokens_only(_dearest(several, notes), overrides)
     return {PLAIN: _dearest(plain, notes), **cards}
+
+
+def _cheaper_hours(provider: str, model: ModelInfo, plain: _Card, midnight_us: int) -> dict[Conditions, _Card]:
+    """What holds in each part of the day that is not the dearest, where every part states the same units."""
+    if _DEAREST_HOUR not in plain.notes or _DEAREST_VARIANT in plain.notes:
+        return {}
+    parts = list(parts_of_day(model, midnight_us, lambda prices: _card(provider, model.id, dict(_stated(prices)))))
+    if any(card.steps.keys() != plain.steps.keys() for _, _, card in parts):
+        return {}
+    return {conditions_of(begins, ends): card for begins, ends, card in parts if card.steps != plain.steps}
 
 
 def _standing(standard: list[ConditionalPrice], at_us: int) -> list[ModelPrice]:
@@ -279,21 +293,29 @@ def _card(provider: str, model: str, prices: _Prices) -> _Card:
         if key not in _UNITS:
             raise _ModelRejectedError(f"{key}: no unit counts what this prices")
         try:
-            _add(steps, provider, key, value)
+            _add(steps, key, value, grounded=provider == "google" and not model.startswith("claude-"))
         except InexactPriceError as problem:
             if key not in _REPLACEABLE or not _covered(value, prices):
                 raise _ModelRejectedError(f"{key}: {problem}") from None
             rejected[key] = f"{problem}; a dearer unit stands in for it"
-    return _Card(steps, rejected, frozenset(f"includes {key}, at the dearest" for key in prices if key in _LUMPED))
+    notes = {f"includes {key}, at the dearest" for key in prices if key in _LUMPED}
+    if any(_rounded(key, value) for key, value in prices.items()):
+        notes.add(ROUNDED_UP)
+    return _Card(steps, rejected, frozenset(notes))
 
 
-def _add(steps: dict[str, _Steps], provider: str, key: str, value: Decimal | TieredPrices) -> None:
+def _add(steps: dict[str, _Steps], key: str, value: Decimal | TieredPrices, *, grounded: bool) -> None:
+    """Adds a price. `grounded`: what the list calls web searches are grounding queries."""
     per, units = _UNITS[key]
-    if provider == "google" and key == "web_searches_kcount":
+    if grounded and key == "web_searches_kcount":
         units = (usage.TOOL_GROUNDING,)
     for unit in units:
         stated = {above: pico_of(dollars, per, unit) for above, dollars in _tiers(value)}
         steps[unit] = _merged([steps[unit], stated]) if unit in steps else stated
+
+
+def _rounded(key: str, value: Decimal | TieredPrices) -> bool:
+    return key.endswith("_hours") and any(is_rounded(dollars, _UNITS[key][0]) for _, dollars in _tiers(value))
 
 
 def _tiers(value: Decimal | TieredPrices) -> list[tuple[int, Decimal]]:

@@ -5,9 +5,11 @@ Columns, in any order, the first five required:
 - `provider`, `model`: as in the book; `model` is the exact name that requests ask for.
 - `unit`: one of farebox.usage's units (`in_text_uncached`, `out_text`, `in_cache_read`, `tool_web_search`, …). An own meter has the
   provider `own`, its name as model, and the unit `millionths`: 0.02 for 1000000 of them is 0.02 dollars for one.
-- `usd`, `per`: so many dollars for so many units, e.g. 2.50 and 1000000.
+- `usd`, `per`: so many dollars for so many units, e.g. 2.50 and 1000000. Exact to the pico-dollar each, but for units of time (`audio_in_ms`),
+  whose prices are rounded up: 0.111 for 3600000 is 0.000000030834 each.
 - `tier_above`: applies to requests with more prompt tokens than this. Empty: 0.
-- `service_tier`, `speed`, `geo`: empty: `default`, `standard`, `global`. `batch`: 1 or 0. Empty: 0.
+- `service_tier`, `speed`, `geo`: empty: `default`, `standard`, `global`. `batch`: 1 or 0. Empty: 0. The tier `hours 16:30-00:30` is a
+  window of every day, UTC, in which the price is another one than at the other hours; none of the others goes with it.
 - `valid_from`, `valid_to`: RFC 3339 with a zone. Empty: always, and until further notice.
 - `source`: where the price is from. `checked_at`: when it was last looked at. Empty: when it is read.
 """
@@ -19,6 +21,7 @@ from decimal import Decimal, InvalidOperation
 
 from farebox.clock import from_rfc3339, to_rfc3339
 from farebox.money import PICO_PER_USD
+from farebox.pricing.hours import is_named, window_of
 from farebox.pricing.importer.exact import pico_of
 from farebox.pricing.rows import PriceRow
 from farebox.usage import ALL_UNITS, BY_THE_MILLION
@@ -134,6 +137,8 @@ def _row(cells: dict[str, str | None], now_us: int) -> PriceRow:
     )
     if row.valid_to_us is not None and row.valid_to_us <= row.valid_from_us:
         raise _LineError("`valid_to` is not after `valid_from`")
+    if is_named(row.service_tier) and window_of(row.conditions) is None:
+        raise _LineError(f"`service_tier` {row.service_tier!r} is not a window of the day such as hours 16:30-00:30, alone")
     return row
 
 

@@ -153,10 +153,11 @@ ORDER BY key, name, ordinality DESC
 ON CONFLICT (key, name) DO UPDATE SET state = excluded.state, answer = excluded.answer;
 
 -- name: close_replay
--- The request that took it was charged.
-UPDATE replays AS r SET state = 'done', answer = c.answer
-FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
-  AS c (key, name, request_id, answer)
+-- The request that took it was answered, or charged. What was recorded of its answer before stays, where nothing newer is.
+UPDATE replays AS r SET state = 'done', answer = coalesce(c.answer, r.answer)
+FROM (SELECT DISTINCT ON (told.key, told.name, told.request_id) told.*
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) WITH ORDINALITY AS told (key, name, request_id, answer, number)
+      ORDER BY told.key, told.name, told.request_id, told.answer IS NULL, told.number DESC) AS c
 WHERE r.key = c.key AND r.name = c.name AND r.request_id = c.request_id;
 
 -- name: free_replay

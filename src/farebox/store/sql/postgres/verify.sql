@@ -60,6 +60,21 @@ WHERE c.paid + c.written_off <> c.price OR c.paid <> l.leg_sum OR c.price < 0 OR
    OR (h.state = 'released' AND c.price <> 0)
 ORDER BY c.hold_id;
 
+-- name: verify_background
+-- Every open hold of the background can be settled by whoever asks next, and nothing else waits to be.
+SELECT h.id, h.state, 'nobody would ask' FROM holds AS h LEFT JOIN background AS b ON b.hold_id = h.id
+WHERE h.state = 'open' AND h.owner = 'background' AND b.hold_id IS NULL
+UNION ALL
+SELECT b.hold_id, coalesce(h.state, ''), 'nothing to settle' FROM background AS b LEFT JOIN holds AS h ON h.id = b.hold_id
+WHERE h.id IS NULL OR h.state <> 'open' OR h.owner <> 'background' OR h.provider <> b.provider
+ORDER BY 1;
+
+-- name: verify_objects
+-- A stored object belongs to the account of the key that made it.
+SELECT o.provider, o.id, o.account, k.account FROM objects AS o LEFT JOIN keys AS k ON k.id = o.key
+WHERE k.account IS DISTINCT FROM o.account
+ORDER BY 1, 2;
+
 -- name: verify_refunds
 -- What was given back of a charge is the sum of its refunds, and at most what was paid.
 SELECT c.hold_id, c.paid, c.refunded, coalesce(sum(t.amount), 0)::bigint AS refunds

@@ -113,8 +113,8 @@ INSERT INTO replays (key, name, fingerprint, request_id, created_at, state, answ
 ON CONFLICT (key, name) DO UPDATE SET state = excluded.state, answer = excluded.answer;
 
 -- name: close_replay
--- The request that took it was charged.
-UPDATE replays SET state = 'done', answer = ?4 WHERE key = ?1 AND name = ?2 AND request_id = ?3;
+-- The request that took it was answered, or charged. What was recorded of its answer before stays, where nothing newer is.
+UPDATE replays SET state = 'done', answer = coalesce(?4, answer) WHERE key = ?1 AND name = ?2 AND request_id = ?3;
 
 -- name: free_replay
 -- The request that took it ended uncharged.

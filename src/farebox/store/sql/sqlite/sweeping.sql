@@ -3,21 +3,21 @@
 INSERT INTO processes (id, started_at, heartbeat_at) VALUES (?1, ?2, ?2) ON CONFLICT (id) DO UPDATE SET heartbeat_at = ?2;
 
 -- name: orphaned_holds
--- Open holds of any other process: on SQLite there is none, however short its silence. Work that is not proxied (owner `api`) is nobody's.
-SELECT id FROM holds WHERE state = 'open' AND owner NOT IN (?1, 'api', 'api:key') AND ?3 > 0 LIMIT ?2;
+-- Open holds of any other process: on SQLite there is none, however short its silence. Those of `api` and `background` are nobody's.
+SELECT id FROM holds WHERE state = 'open' AND owner NOT IN (?1, 'api', 'api:key', 'background') AND ?3 > 0 LIMIT ?2;
 
 -- name: holders
 -- Processes that hold something, and when they were last heard of.
 SELECT h.owner, coalesce(p.heartbeat_at, 0) FROM (SELECT DISTINCT owner FROM holds WHERE state = 'open') AS h
-LEFT JOIN processes AS p ON p.id = h.owner WHERE h.owner NOT IN ('api', 'api:key') ORDER BY h.owner;
+LEFT JOIN processes AS p ON p.id = h.owner WHERE h.owner NOT IN ('api', 'api:key', 'background') ORDER BY h.owner;
 
 -- name: abandoned_holds
 -- Open holds of any other process: on SQLite nobody has to find out which of them are dead.
-SELECT id FROM holds WHERE state = 'open' AND owner NOT IN (?1, 'api', 'api:key') AND ?2 IS NOT NULL LIMIT ?3;
+SELECT id FROM holds WHERE state = 'open' AND owner NOT IN (?1, 'api', 'api:key', 'background') AND ?2 IS NOT NULL LIMIT ?3;
 
 -- name: overdue_holds
--- Open holds of this process that should have ended long ago, and those of work that is not proxied (owner `api`), whoever sweeps.
-SELECT id FROM holds WHERE state = 'open' AND owner IN (?1, 'api', 'api:key') AND deadline < ?2 LIMIT ?3;
+-- Open holds of this process that should have ended long ago, and those that are no process's own (`api`, `background`).
+SELECT id FROM holds WHERE state = 'open' AND owner IN (?1, 'api', 'api:key', 'background') AND deadline < ?2 LIMIT ?3;
 
 -- name: overdue_grants
 -- Grants past their expiry with something left that is not booked yet.

@@ -19,40 +19,26 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from farebox import limits as defaults
 from farebox.errors import SettingsError
 from farebox.money import NotMoneyError, parse_usd
+from farebox.settings.providers import Bound, Provider, Section, resolved
 
 OWN_PROVIDER = "own"
 """Stands where a provider's name does, in prices and charges of work that is not proxied."""
-PROVIDER_ENVIRONMENT = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+PROVIDER_ENVIRONMENT = {
+    name: f"{name.upper()}_API_KEY"
+    for name in (
+        *("openai", "anthropic", "gemini", "deepseek", "mistral", "xai", "groq"),
+        *("openrouter", "together", "fireworks", "perplexity", "cohere", "elevenlabs"),
+    )
+}
 """With one of these in the environment, its provider is on without a file."""
+_AZURE_ENVIRONMENT = {"api_key": "AZURE_OPENAI_API_KEY", "base_url": "AZURE_OPENAI_ENDPOINT"}
+"""Azure is on with both: each resource has an endpoint of its own."""
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
 _PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:[0-9]*)?")
 
 
-def _secret(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    kind, _, rest = value.partition(":")
-    if kind == "env":
-        if not os.environ.get(rest):
-            raise ValueError(f"the environment variable {rest} is not set")
-        return os.environ[rest]
-    if kind == "file":
-        try:
-            return Path(rest).expanduser().read_text("utf-8").strip()
-        except OSError as problem:
-            raise ValueError(f"the file {rest} cannot be read: {problem.strerror}") from None
-    return value
-
-
-Secret = Annotated[SecretStr, BeforeValidator(_secret)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Server(_Section):
+class Server(Section):
     """Where the gateway listens, and where it keeps its own small files."""
 
     listen: str = Field("127.0.0.1:8080", description="Address of the data plane.")
@@ -65,38 +51,22 @@ class Server(_Section):
     topup_url: str = Field("", description="Where a caller whose money is gone can get more; told in 402 answers.")
 
 
-class Store(_Section):
+class Store(Section):
     """Where the ledger is."""
 
-    url: Annotated[str, BeforeValidator(_secret)] = Field(
+    url: Annotated[str, BeforeValidator(resolved)] = Field(
         "sqlite:///farebox.db",
         description="sqlite:///PATH (relative), sqlite:////PATH (absolute) or postgresql://USER:PASSWORD@HOST/NAME (or env:NAME, file:PATH).",
     )
 
 
-class Provider(_Section):
-    """One provider: who answers. `base_url` is what that provider's own SDK takes."""
-
-    api_key: Secret = Field(description="Value, env:NAME or file:PATH.")
-    dialect: Literal["openai", "anthropic"] | None = Field(None, description="Needed for providers that are not built in.")
-    base_url: str | None = Field(None, description="Needed for providers that are not built in.")
-    prices: str | None = Field(None, description="Whose prices apply, when not those of its own name.")
-    cap_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
-        None, description="The output cap's field, for OpenAI's dialect."
-    )
-    on_disconnect: Literal["drain", "cancel"] = Field("drain", description="cancel: stop reading when the client leaves; charged the hold.")
-    stops_billing_on_cancel: bool = Field(False, description="This provider is known to stop billing when a call is cancelled.")
-    proxy: str | None = Field(None, description="HTTP proxy to reach it through.")
-    ca_file: Path | None = Field(None, description="Certificate authorities to trust for it, beside the system's.")
-
-
-class Model(_Section):
+class Model(Section):
     """An alias: a name of your own for a provider's model."""
 
     route: list[str] = Field(min_length=1, max_length=1, description="provider/model.")
 
 
-class Limits(_Section):
+class Limits(Section):
     """Limits that an operator may change. The rest, and what each is for, is in `limits.py`."""
 
     default_max_output_tokens: int = Field(defaults.default_max_output_tokens, ge=1, description="Output cap when a request names none.")
@@ -122,7 +92,7 @@ class Limits(_Section):
     )
 
 
-class Pricing(_Section):
+class Pricing(Section):
     """How prices are kept."""
 
     import_at_start: bool = Field(True, description="Fill an empty price book from the prices that come with farebox.")
@@ -132,13 +102,13 @@ class Pricing(_Section):
 WhenShort = Literal["refuse", "write_off"]
 
 
-class Source(_Section):
+class Source(Section):
     """One source of events."""
 
     when_short: WhenShort = Field("refuse", description="As `events.when_short`, for this source.")
 
 
-class Events(_Section):
+class Events(Section):
     """Events that tell of work that was not proxied (`POST /api/v1/events`)."""
 
     when_short: WhenShort = Field(
@@ -151,7 +121,7 @@ class Events(_Section):
         return self.sources[source].when_short if source in self.sources else self.when_short
 
 
-class Log(_Section):
+class Log(Section):
     """The log: one line per request when it is settled. Never bodies, never keys."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is written.")
@@ -259,6 +229,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _providers_from_environment() -> dict[str, Any]:
     found = {name: {"api_key": f"env:{variable}"} for name, variable in PROVIDER_ENVIRONMENT.items() if os.environ.get(variable)}
+    if os.environ.get(_AZURE_ENVIRONMENT["api_key"]) and os.environ.get(_AZURE_ENVIRONMENT["base_url"]):
+        found["azure"] = {"api_key": f"env:{_AZURE_ENVIRONMENT['api_key']}", "base_url": os.environ[_AZURE_ENVIRONMENT["base_url"]]}
     return {"providers": found} if found else {}
 
 
@@ -296,7 +268,7 @@ def _names_beside(loc: tuple[str | int, ...]) -> list[str]:
     for part in loc[:-1]:
         if isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields:
             annotation = section.model_fields[str(part)].annotation
-            section = {"providers": Provider, "models": Model}.get(str(part), annotation)
+            section = {"providers": Provider, "models": Model, "bounds": Bound}.get(str(part), annotation)
     return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
 
 
