@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from farebox import limits
 from farebox.dialects import Anthropic, OpenAI
 from farebox.dialects.base import Ask
-from farebox.dialects.counting import narrowed
 from farebox.dialects.media.asked import WHATEVER_FITS
 from farebox.dialects.openai.hosts import HOSTS
 from farebox.dialects.routes import match
@@ -144,7 +143,7 @@ def test_media_are_priced_by_their_own_units() -> None:
     sound = {"type": "input_audio", "input_audio": {"data": text(wav(100)), "format": "wav"}}
     assert chat(sound).demand.input_units[0] == IN_AUDIO
     assert IN_IMAGE in message(block(PNG)).demand.input_units
-    assert chat().media is None
+    assert not {IN_IMAGE, IN_AUDIO} & set(chat().demand.input_units)
 
 
 def test_a_picture_elsewhere_is_as_large_as_they_come() -> None:
@@ -178,7 +177,9 @@ def test_a_fetched_page_that_is_shown_again_counts_as_what_it_is() -> None:
     fetched = {"type": "web_fetch_result", "url": "https://example.com", "content": document(pdf(200))}
     again = message({"type": "web_fetch_tool_result", "tool_use_id": "s", "content": fetched})
     assert again.demand.input_tokens_max > 200 * 7784
-    assert message({"type": "web_search_tool_result", "tool_use_id": "s", "content": []}).media is None
+    found = message({"type": "web_search_tool_result", "tool_use_id": "s", "content": []}).demand
+    assert IN_IMAGE not in found.input_units
+    assert found.input_tokens_max < limits.search_tokens_max + AROUND
 
 
 @pytest.mark.parametrize("name", sorted(name for name, host in HOSTS.items() if not host.media))
@@ -200,25 +201,16 @@ def test_a_host_that_counts_as_another_is_bounded_as_that_one() -> None:
     assert message(block(PNG), model="deepseek-v4").demand.input_tokens_max > WHATEVER_FITS
 
 
-def test_media_are_bounded_again_for_the_model_that_an_alias_means() -> None:
-    """The same picture is counted forty times as high by a smaller model; and every reading of it counts."""
-    seen = chat(image_url(data_url("image/png", PNG)), model="gpt-4o").media
-    assert seen is not None
-    assert seen.more_at("gpt-4o-mini", "gpt-4o") > 20_000
-    assert seen.more_at("gpt-4o", "gpt-4o") == 0
-    assert seen.more_at("gpt-4o", "my-own-name") < 0
-    tools = [{"type": "web_search"}]
-    looped = response({"type": "input_image", "image_url": data_url("image/png", PNG)}, tools=tools, max_tool_calls=3).media
-    assert looped is not None
-    assert looped.more_at("gpt-4o-mini", "gpt-4o") == 4 * seen.more_at("gpt-4o-mini", "gpt-4o")
-
-
-def test_what_was_counted_is_of_the_model_that_it_goes_to() -> None:
-    """Neither cut to the bound of the model that was asked for, nor corrected once more."""
-    seen = chat(image_url(data_url("image/png", PNG)), model="gpt-4o")
-    counted = narrowed(seen, 26_000)
-    assert (counted.demand.input_tokens_max, counted.media) == (26_000, None)
-    assert narrowed(chat(), 26_000).demand.input_tokens_max == chat().demand.input_tokens_max
+def test_media_are_bounded_for_the_model_that_a_request_is_read_as() -> None:
+    """The same picture is counted thirty times as high by a smaller model, whatever the request calls it; and every reading of it counts."""
+    url = data_url("image/png", PNG)
+    full, small = (chat(image_url(url), model=model).demand.input_tokens_max for model in ("gpt-4o", "gpt-4o-mini"))
+    meant = OPENAI.ask_as(CHAT, chat_body(image_url(url), model="gpt-4o"), {}, "gpt-4o-mini").demand.input_tokens_max
+    assert small - full > 20_000
+    assert 0 <= small - meant + len("-mini") <= len("-mini")
+    asked = response_body({"type": "input_image", "image_url": url}, tools=[{"type": "web_search"}], max_tool_calls=3)
+    once, again = (OPENAI.ask_as(RESPONSES, asked, {}, model).demand.input_tokens_max for model in ("gpt-4o", "gpt-4o-mini"))
+    assert again - once >= 4 * (small - full - len("-mini"))
 
 
 @pytest.mark.parametrize(
@@ -374,6 +366,6 @@ def test_a_recording_that_lies_is_bounded_by_the_context_window(sound: dict[str,
 def test_media_are_counted() -> None:
     """More than any provider takes are not looked at."""
     small = {"type": "input_image", "image_url": data_url("image/png", picture("image/png", 1, 1))}
-    assert response(*[small] * 50).media is not None
+    assert IN_IMAGE in response(*[small] * 50).demand.input_units
     with pytest.raises(InvalidRequest, match="one medium too many"):
         response(*[small] * (limits.request_media_max + 1))

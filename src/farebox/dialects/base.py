@@ -8,7 +8,6 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from farebox.dialects.media.asked import Media
 from farebox.errors import Refusal
 from farebox.usage import Demand, Usage
 
@@ -76,8 +75,6 @@ class Ask(msgspec.Struct):
     """Where a response that is named brings more input than the body: the bound of the body alone. With the tokens recorded of that response
     it bounds the call; where they are not, `demand` does.
     """
-    media: Media | None = None
-    """The pictures, documents and recordings in it. `demand` counts them at the model that was asked for; at another they may be more."""
     facts: Any = None
     """What the endpoint that read the request wants to know again when it reads the answer. Nobody else looks at it. Of a request in the
     background it is kept as JSON, and comes back as that gives it: lists and dicts.

@@ -369,7 +369,7 @@ def pause_us(tries: int) -> int:
 
 def _later(call: Call, attempt: Attempt, report: Report) -> Later:
     plan = attempt.plan
-    kept = msgspec.structs.replace(plan.ask, stream=False, names=frozenset(), unknown_fields=(), uses=(), media=None)
+    kept = msgspec.structs.replace(plan.ask, stream=False, names=frozenset(), unknown_fields=(), uses=())
     return Later(
         kept,
         report.poll_target,

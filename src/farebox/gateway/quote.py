@@ -27,7 +27,7 @@ from farebox.pricing.markup import AT_COST, Markup
 from farebox.pricing.quote import CostBound, bound
 from farebox.providers.catalogue import HOME, Catalogue, Provider
 from farebox.store.reading import Books
-from farebox.usage import Demand, Other
+from farebox.usage import Other
 
 _SHOWN_MAX = 20
 _TERMS_MAX = 100_000
@@ -90,7 +90,6 @@ class Quoter:
         meant = self._as_meant(dialect, route, body, headers, model) if model in self._catalogue.aliases and not deployment else None
         if meant is not None:
             ask = meant
-            ask.media = None  # bounded for the model that is meant
         elif dialect is not home or ask is None:
             ask = dialect.ask(msgspec.structs.replace(route, argument=deployment) if deployment else route, body, headers)
         ask.model = model
@@ -117,9 +116,8 @@ class Quoter:
         model, listed, own, markup = terms.model, terms.listed, terms.own, terms.markup
         if ask.unknown_fields and policy.key.unknown_fields == "refuse":
             raise InvalidRequest(problem=f"This key does not pass unknown fields on: {', '.join(ask.unknown_fields)}.")
-        demand = _demand_at(ask, model)
-        cost = bound(demand, listed)
-        asked = bound(demand, own) if own is not None else None
+        cost = bound(ask.demand, listed)
+        asked = bound(ask.demand, own) if own is not None else None
         price = Affine(asked.base_pico, asked.per_output_token_pico, PICO_PER_NANO) if asked is not None else _marked_up(cost, markup)
         tokens = cost.input_tokens + ask.demand.extra_output_tokens
         beside: tuple[Beside, ...] = ()
@@ -223,13 +221,6 @@ class Quoter:
             high = min(high, price.output_tokens_max)
         high = max(high, demand.output_tokens_min)
         return (high if key.clamp == "never" and not caller.clamp else min(least, high)), high
-
-
-def _demand_at(ask: Ask, model: str) -> Demand:
-    """The demand at the model that an alias or a rule sends the request to: how much media count depends on it."""
-    if ask.media is None or model == ask.model:
-        return ask.demand
-    return msgspec.structs.replace(ask.demand, input_tokens_max=ask.demand.input_tokens_max + ask.media.more_at(model, ask.model))
 
 
 def _gate(policy: Policy, name: str, caller: Caller, books: Books) -> Gate:

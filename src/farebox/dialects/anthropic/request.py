@@ -91,7 +91,6 @@ def read(route: str, body: bytes, headers: Mapping[bytes, bytes], defaults: Defa
     beside, media = content.beside, content.media
     units, conditions = media.units(content.write_units), _conditions(members, defaults)
     own += content.referred + content.found * limits.search_tokens_max - media.chars + media.tokens_max(model, *beside.models())
-    media.runs += beside.uses
     most = beside.input_tokens_max(own, cap)
     ask = Ask(
         dialect="anthropic",
@@ -115,7 +114,6 @@ def read(route: str, body: bytes, headers: Mapping[bytes, bytes], defaults: Defa
         cap_field="max_tokens",
         names=frozenset(members),
         uses=tuple(content.uses),
-        media=media if media.count else None,
     )
     return extras.onto(ask)
 

@@ -50,6 +50,6 @@ def how(ask: Ask) -> Counting | None:
 
 
 def narrowed(ask: Ask, tokens: int) -> Ask:
-    """The same request, bounded by what was counted: media at the model that it goes to, which need not be the one of the demand."""
-    most = tokens if ask.media is not None else min(ask.demand.input_tokens_max, tokens)
-    return msgspec.structs.replace(ask, demand=msgspec.structs.replace(ask.demand, input_tokens_max=most), media=None)
+    """The same request, bounded by what was counted."""
+    most = min(ask.demand.input_tokens_max, tokens)
+    return msgspec.structs.replace(ask, demand=msgspec.structs.replace(ask.demand, input_tokens_max=most))

@@ -42,8 +42,6 @@ class Media(msgspec.Struct):
     """Of the body: base64 that stands for media, and is no text."""
     hears: bool = False
     count: int = 0
-    runs: int = 1
-    """How often the model may read all of it in one call."""
 
     def add_picture(self, media_type: str, base64_text: str, where: str, *, detail: str = "") -> None:
         """One whose bytes are in the request."""
@@ -84,10 +82,6 @@ class Media(msgspec.Struct):
         if not (self.pictures or self.pages):
             return self.tokens
         return self.tokens + max(self._seen(self._family(model)) for model in models)
-
-    def more_at(self, model: str, asked: str) -> int:
-        """What a bound for the model that was asked lacks (or has too much) for the one that it really is."""
-        return self.runs * (self.tokens_max(model) - self.tokens_max(asked))
 
     def _family(self, model: str) -> str:
         family = family_of(model)

@@ -147,7 +147,6 @@ def read(body: bytes, *, cap_field: str, tiers_of_auto: tuple[str, ...], host: H
         tools=tools,
         cap_field=(cap_used if host.both_caps else "") or cap_field,
         names=frozenset(members),
-        media=media if media.count else None,
     )
     return extras.onto(ask)
 

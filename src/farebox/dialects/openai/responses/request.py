@@ -92,7 +92,6 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
     kept, before = _state(members)
     own = bounds.input_tokens_max(body, members, messages=found.count, tools=asked.count, per_request=bounds.TOKENS_PER_REQUEST_OPENAI)
     own += media.tokens_max(model) - media.chars
-    media.runs += asked.calls
     facts = Facts(asked.search_unit, asked.container_gb, "in_cache_write_12h" in write_units, asked.calls_set)
     ask = Ask(
         dialect="openai",
@@ -118,7 +117,6 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
         stores=("response",) if kept else (),
         uses=before + found.uses + _compared(members),
         own_input_max=own if before and not asked.calls and not found.recalls else None,
-        media=media if media.count else None,
         facts=facts,
     )
     return extras.onto(ask)
