@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
@@ -281,13 +281,12 @@ def front(gateway: Asgi, control: Asgi | None, unproxied: Serving | None = None)
     proxied is served on this event loop too: a request that crossed to another would cost more than its answer.
     """
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if not scope["path"].startswith(_CONTROL):
+            return gateway(scope, receive, send)
         if unproxied is not None and unproxied.serves(scope):
-            await unproxied(scope, receive, send)
-        elif control is not None and scope["path"].startswith(_CONTROL):
-            await control(scope, receive, send)
-        else:
-            await gateway(scope, receive, send)
+            return unproxied(scope, receive, send)
+        return (gateway if control is None else control)(scope, receive, send)
 
     return app
 

@@ -79,6 +79,7 @@ def server(app: Asgi, *, keep_alive_s: float = 75) -> QuietServer:
         app,
         http=PatientProtocol,
         ws="none",
+        interface="asgi3",
         proxy_headers=False,
         lifespan="off",
         access_log=False,

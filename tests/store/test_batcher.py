@@ -61,6 +61,15 @@ async def test_what_waits_becomes_one_batch(till: Till) -> None:
     assert 300 in till.sizes
 
 
+async def test_what_a_loop_asks_in_one_turn_is_one_batch(till: Till) -> None:
+    """The writer is woken when all of it is there, not by the first."""
+    await till.topup(1000)
+    for turn in range(20):
+        await asyncio.gather(*(till.hold(f"h{turn}-{number}", 1) for number in range(7)))
+    await till.batcher.work(lambda: None)
+    assert till.sizes.count(7) == 20
+
+
 async def test_commands_of_one_entry_are_decided_in_order(till: Till) -> None:
     """Settle the old and hold the new: one entry, one commit, two answers."""
     await till.topup(100)

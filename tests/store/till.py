@@ -1,5 +1,6 @@
 """Drives a real store through a batcher, as the gateway does: many at once, from event loops."""
 
+import asyncio
 import threading
 from typing import Self
 
@@ -111,7 +112,7 @@ class Blockage:
 
     async def __aenter__(self) -> Self:
         self._work = self._batcher._put((), self._wait)
-        assert self._began.wait(10)
+        assert await asyncio.to_thread(self._began.wait, 10)
         return self
 
     def _wait(self) -> None:

@@ -44,7 +44,6 @@ class Gateway:
         known: list[Call] = []
         dialect, name = "", "unknown"
         try:
-            dialect = routes.spoken(exchange.path, exchange.headers)
             route = routes.match(exchange.method, exchange.path, exchange.headers, exchange.query)
             dialect, name = route.dialect, route.name
             if route.kind == "metered":
@@ -53,6 +52,7 @@ class Gateway:
                 await self._free.serve(exchange, route)
             metrics.requests.add((dialect, name, "ok"))
         except Exception as problem:  # noqa: BLE001 - the gateway's top edge: whatever broke, the caller gets an answer in its words
+            dialect = dialect or routes.spoken(exchange.path, exchange.headers)
             refusal = _refusal(problem)
             metrics.refusals.labels(refusal.reason).inc()
             metrics.requests.add((dialect, name, str(refusal.status)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from collections.abc import Awaitable
 from functools import partial
 
 from farebox import errors, limits
@@ -51,7 +52,7 @@ class Forwarder:
         for provider in catalogue.providers.values():
             self._places[provider.name] = Origin.from_url(provider.base_url, proxy=provider.proxy, ca_file=provider.ca_file)
 
-    async def send(
+    def send(
         self,
         provider: Provider,
         dialect: Dialect,
@@ -62,18 +63,18 @@ class Forwarder:
         turn: Turn | None = None,
         *,
         first_byte_s: float | None = None,
-    ) -> Answer:
+    ) -> Awaitable[Answer]:
         """The provider's answer, once its head is there; `target` is the path behind its base URL, `turn` what was taken for it before.
         Raises UpstreamFailed; after `first_byte_s` without a head, if that is given.
         """
         turn = turn or self.turns.take(provider)
         headers = request_headers(exchange, turn.provider, dialect)
-        return await self._send(turn, route.method.encode(), target, headers, body, first_byte_s)
+        return self._send(turn, route.method.encode(), target, headers, body, first_byte_s)
 
-    async def ask(self, turn: Turn, target: str, *, first_byte_s: float) -> Answer:
+    def ask(self, turn: Turn, target: str, *, first_byte_s: float) -> Awaitable[Answer]:
         """The provider's answer to a question of the gateway's own. Raises UpstreamFailed."""
         headers = [(b"accept", b"application/json"), *_credential(turn.provider)]
-        return await self._send(turn, b"GET", target, headers, b"", first_byte_s)
+        return self._send(turn, b"GET", target, headers, b"", first_byte_s)
 
     async def _send(self, turn: Turn, method: bytes, target: str, headers: Headers, body: bytes, first_byte_s: float | None) -> Answer:
         """Sends, and tells the provider's health what came of it."""
@@ -114,13 +115,12 @@ def _credential(provider: Provider) -> Headers:
     return [] if provider.aws is not None else [provider.credential_header()]
 
 
-def answer_headers(answer: Answer, dialect: Dialect, answer_type: str = "") -> Headers:
+def answer_headers(answer: Answer, dialect: Dialect, upstream_id: bytes, answer_type: str = "") -> Headers:
     """What of the provider's headers the caller gets, its request id also under a name of ours. `answer_type`: in place of its own."""
     returns = dialect.returns
     headers = [pair for pair in answer.headers if (pair[0] in _ANSWER_HEADERS or pair[0] in returns) and pair != _TRY_AGAIN]
     if answer_type:
         headers = [pair for pair in headers if pair[0] != b"content-type"] + [(b"content-type", answer_type.encode())]
-    upstream_id = upstream_request_id(answer)
     if upstream_id:
         headers.append((b"x-upstream-request-id", upstream_id))
     return headers
@@ -142,6 +142,7 @@ def readable(answer: Answer, body: bytes) -> bytes | None:
 
 
 def upstream_request_id(answer: Answer) -> bytes:
+    """The id that the provider knows the call by; empty where it tells none."""
     return next((value for name in _REQUEST_IDS if (value := answer.header(name))), b"")
 
 

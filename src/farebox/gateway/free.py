@@ -132,7 +132,10 @@ class Free:
         request_id = new_id("req")
         try:
             answer, reply = await self._ask(exchange, route, provider, model, target, sent, flight)
-            headers = [*forward.answer_headers(answer, dialect), (b"x-farebox-request-id", request_id.encode())]
+            headers = [
+                *forward.answer_headers(answer, dialect, forward.upstream_request_id(answer)),
+                (b"x-farebox-request-id", request_id.encode()),
+            ]
             if route.kind == "owned" and (answer.header(b"content-type") or b"").startswith(b"text/event-stream"):
                 await self._show(exchange, route, provider, answer, headers)
                 return

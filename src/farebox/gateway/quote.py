@@ -31,6 +31,7 @@ from farebox.usage import Other
 
 _SHOWN_MAX = 20
 _TERMS_MAX = 100_000
+_READERS_MAX = 10_000
 _TERMS_OF_KEY_MAX = 64
 _NO_RUN = Caller()
 _PLAIN: dict[str, Callable[[Bounds], Dialect]] = {"gemini": Gemini, "elevenlabs": lambda _: DIALECTS["elevenlabs"], "bedrock": Bedrock}
@@ -61,6 +62,8 @@ class Quoter:
         self._dialects = {name: _dialect(provider) for name, provider in catalogue.providers.items()}
         self._known: dict[str, dict[tuple[str, str], Terms]] = {}
         """By key, then by dialect and model; of one version of the book only."""
+        self._readers: dict[tuple[str, str], tuple[Dialect, str]] = {}
+        """By dialect and model: what settings say of a name. Bounded, because names come from callers."""
         self._books: Books | None = None
         self._default_output = default_output
         self._least_output = least_output
@@ -69,10 +72,18 @@ class Quoter:
         """The dialect as the provider that a name means speaks it, and the deployment where it means one; as the API's own provider does,
         where it means none.
         """
+        known = self._readers.get((dialect, model))
+        if known is not None:
+            return known
         found = self._catalogue.resolve(dialect, model)
         if found is None or found[0].dialect != dialect:
-            return DIALECTS[dialect], ""
-        return self._dialects[found[0].name], found[1] if found[0].azure else ""
+            reader = DIALECTS[dialect], ""
+        else:
+            reader = self._dialects[found[0].name], found[1] if found[0].azure else ""
+        if len(self._readers) >= _READERS_MAX:
+            self._readers.clear()
+        self._readers[dialect, model] = reader
+        return reader
 
     def read(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
         """What is asked, as the provider that is meant reads it: they differ in what moves their cost, and in what their settings admit."""

@@ -239,7 +239,7 @@ class Relay:
     def headers(self, call: Call, attempt: Attempt, answer: Answer) -> Headers:
         """The provider's headers that are the caller's business, and ours."""
         answer_type = attempt.plan.ask.answer_type if answer.status == 200 else ""  # noqa: PLR2004
-        headers = forward.answer_headers(answer, attempt.plan.dialect, answer_type)
+        headers = forward.answer_headers(answer, attempt.plan.dialect, attempt.upstream_request_id.encode("latin-1"), answer_type)
         headers.append((b"x-farebox-request-id", call.request_id.encode()))
         hold = attempt.hold
         if hold is not None:

@@ -30,6 +30,8 @@ _encode = msgspec.json.Encoder().encode
 _RAW_BYTES_MAX = 16_384
 SET_FEE = "set_fee"
 """The line of a fee that is set by `bounds`."""
+_AWAY = (LedgerUnavailable, Busy)
+"""The ledger's answers after which a settlement is submitted again."""
 OnSettled = Callable[[Call, Attempt, Charge], None]
 
 
@@ -85,7 +87,7 @@ class Settler:
         return await self._kept(attempt, heard) if isinstance(heard, asyncio.Future) else heard
 
     def _heard(self, call: Call, attempt: Attempt, command: Capture | Release, answer: Any) -> "Charge | asyncio.Future[bool] | None":
-        if isinstance(answer, LedgerUnavailable | Busy):
+        if isinstance(answer, _AWAY):
             return self._keep_for_later(call, attempt, command)
         return self.booked(call, attempt, None if isinstance(answer, FareboxError) else answer[0])
 

@@ -42,6 +42,13 @@ def unknown(ask: Ask) -> None:
             metrics.unknown_fields.labels(ask.dialect, "others").inc()
 
 
+_FACTS = (
+    *("request", "attempt", "key", "account", "model", "route", "status", "outcome", "input_max", "input", "completeness"),
+    *("held_usd", "price_usd", "held_us", "first_byte_us", "total_us"),
+)
+_SAID = " ".join(f"{name}=%s" for name in _FACTS)
+
+
 class Lines:
     """The log line per request. Lines of a moment are written together: a system call for each would cost more than the rest of it."""
 
@@ -52,16 +59,19 @@ class Lines:
         self._second = 0
         self._stamp = ""
 
-    def write(self, at: int, facts: dict[str, Any]) -> None:
-        """Keeps a line for the next write, at most a moment later. `at` is microseconds since 1970 UTC."""
+    def write(self, at: int, facts: tuple[object, ...], odd: dict[str, str]) -> None:
+        """Keeps a line for the next write, at most a moment later. `at` is microseconds since 1970 UTC; `facts` are `_FACTS`, `odd` what most
+        lines have not.
+        """
         if not self._waiting:
             asyncio.get_running_loop().call_later(_LINES_EVERY_S, self.flush)
         stamp = self._time(at)
         if self._json:
-            self._waiting.append(_encode({"event": "charged", **facts, "level": "info", "timestamp": stamp}).decode() + "\n")
+            named = dict(zip(_FACTS, facts, strict=True))
+            self._waiting.append(_encode({"event": "charged", **named, **odd, "level": "info", "timestamp": stamp}).decode() + "\n")
         else:
-            said = [f"{name}={value}" for name, value in facts.items() if value]
-            self._waiting.append(f"{stamp} [info     ] charged {' '.join(said)}\n")
+            more = "".join([f" {name}={value}" for name, value in odd.items()]) if odd else ""
+            self._waiting.append(f"{stamp} [info     ] charged {_SAID % facts}{more}\n")
 
     def _time(self, at: int) -> str:
         """As in every other line, to the millisecond; the part that is the same for all lines of a second is made once."""
@@ -103,31 +113,30 @@ class Teller:
             metrics.written_off_usd.labels(charge.provider).inc(charge.written_off / NANO_PER_USD)
         self._alarms(attempt, charge)
         if self._lines.on:
-            self._lines.write(now, self._line(call, attempt, charge, now))
+            self._lines.write(now, self._facts(call, attempt, charge, now), _odd(charge) if charge.written_off or charge.flags else {})
 
     @staticmethod
-    def _line(call: Call, attempt: Attempt, charge: Charge, now: int) -> dict[str, Any]:
+    def _facts(call: Call, attempt: Attempt, charge: Charge, now: int) -> tuple[object, ...]:
+        """In the order of `_FACTS`."""
         hold, timings = attempt.hold, call.timings
-        return {
-            "request": call.request_id,
-            "attempt": attempt.number,
-            "key": charge.key,
-            "account": charge.account,
-            "model": f"{charge.provider}/{charge.model}",
-            "route": charge.route,
-            "status": charge.status,
-            "outcome": charge.outcome,
-            "input_max": attempt.plan.input_tokens,
-            "input": _input(attempt) or 0,
-            "completeness": charge.completeness,
-            "held_usd": format_usd(hold.amount) if hold is not None else "0.00",
-            "price_usd": format_usd(charge.price),
-            "written_off_usd": format_usd(charge.written_off) if charge.written_off else "",
-            "held_us": timings.held_us,
-            "first_byte_us": timings.first_byte_us,
-            "total_us": now - timings.received_at,
-            "flags": charge.flags,
-        }
+        return (
+            call.request_id,
+            attempt.number,
+            charge.key,
+            charge.account,
+            f"{charge.provider}/{charge.model}",
+            charge.route,
+            charge.status,
+            charge.outcome,
+            attempt.plan.input_tokens,
+            _input(attempt) or 0,
+            charge.completeness,
+            format_usd(hold.amount) if hold is not None else "0.00",
+            format_usd(charge.price),
+            timings.held_us,
+            timings.first_byte_us,
+            now - timings.received_at,
+        )
 
     def _alarms(self, attempt: Attempt, charge: Charge) -> None:
         """Overage, lost truth and whatever was odd about a report."""
@@ -143,6 +152,12 @@ class Teller:
         for flag in charge.flags.split(",") if charge.flags else ():
             if flag not in _QUIET_FLAGS and charge.outcome != "released":
                 metrics.alarms.labels(flag).inc()
+
+
+def _odd(charge: Charge) -> dict[str, str]:
+    """What a charge has that most have not."""
+    odd = {"written_off_usd": format_usd(charge.written_off)} if charge.written_off else {}
+    return odd | {"flags": charge.flags} if charge.flags else odd
 
 
 def _input(attempt: Attempt) -> int | None:

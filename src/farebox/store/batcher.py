@@ -1,4 +1,5 @@
-"""Group commit: whatever is waiting becomes one transaction, decided on a thread of its own; nobody waits for a batch to fill.
+"""Group commit: whatever is waiting becomes one transaction, decided on a thread of its own; nobody waits for a batch to fill. What a loop asks in
+one of its turns is there before the writer is woken.
 
 Any event loop may submit; answers come back to the loop that asked. The queue is bounded: when it is full the answer is at once that it is.
 """
@@ -21,6 +22,7 @@ from farebox.ledger.commands import Capture, Command, Outcome, PublishBook, Rele
 from farebox.store.database import Entry, Row, Store, Written
 
 _log = structlog.get_logger()
+_SETTLING = (Capture, Release)
 
 
 class _Pending(asyncio.Future[Any]):
@@ -46,7 +48,7 @@ class _Waiting:
         self.work = work
         self.loop = loop
         self.future = future
-        self.settles = bool(entry) and isinstance(entry[0], Capture | Release)
+        self.settles = bool(entry) and isinstance(entry[0], _SETTLING)
 
 
 class Batcher:
@@ -61,6 +63,7 @@ class Batcher:
         self._wake = threading.Lock()  # held while there is nothing to do: cheaper to wake by than a condition
         self._wake.acquire()
         self._woken = False
+        self._turning: set[asyncio.AbstractEventLoop] = set()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="farebox-ledger", daemon=True)
         self._thread.start()
@@ -122,7 +125,9 @@ class Batcher:
         else:
             one = _Waiting(next(self._numbers), entry, work, loop, future)
             (self._settling if one.settles else self._others).append(one)
-            self._rouse()
+            if loop not in self._turning:
+                self._turning.add(loop)
+                loop.call_soon(self._turned, loop)
         return future
 
     def close(self) -> None:
@@ -130,6 +135,11 @@ class Batcher:
         self._stopping = True
         self._rouse()
         self._thread.join()
+
+    def _turned(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A loop has done what it had at hand: all that it asked for meanwhile is one batch, for which the writer is woken once."""
+        self._turning.discard(loop)
+        self._rouse()
 
     def _rouse(self) -> None:
         """Wakes the writer, unless it was woken already and has not looked yet."""
@@ -146,6 +156,8 @@ class Batcher:
             self._woken = False
             while waiting := self._take():
                 self._batch(waiting)
+                if len(waiting) < limits.batch_commands_max and not self._stopping:
+                    break  # whoever has asked meanwhile wakes it, when all of it is there
             if self._stopping and not self.waiting:
                 self._store.close()
                 return

@@ -117,12 +117,13 @@ def read(body: bytes, *, cap_field: str, tiers_of_auto: tuple[str, ...], host: H
     write_units = {IN_CACHE_WRITE_30M}
     media = Media(rules=host.media)
     messages = _messages(members, write_units, media, extras)
-    tools = _tools(members, extras)
+    tools = _tools(members, extras) if "tools" in members or "functions" in members else 0
     stream = fields.flag(members, "stream")
     cap_used, cap = _cap(members)
     choices = fields.integer(members, "n", least=1, most=limits.choices_max) or 1
-    prediction = _prediction_bytes(members)
-    cache_unit(members, "prompt_cache_options", "", write_units)
+    prediction = _prediction_bytes(members) if "prediction" in members else 0
+    if "prompt_cache_options" in members:
+        cache_unit(members, "prompt_cache_options", "", write_units)
     ask = Ask(
         dialect="openai",
         route="chat_completions",
@@ -140,7 +141,7 @@ def read(body: bytes, *, cap_field: str, tiers_of_auto: tuple[str, ...], host: H
             extra_output_tokens=prediction * choices,
             conditions=conditions(members, tiers_of_auto),
         ),
-        hides_usage=hides_usage(members, stream=stream) and not host.tells_usage,
+        hides_usage=(stream or "stream_options" in members) and hides_usage(members, stream=stream) and not host.tells_usage,
         hidden_output=bool(prediction) or hides_output(model),
         unknown_fields=unknown,
         messages=messages,
