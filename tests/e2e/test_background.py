@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ import apsw
 import httpx
 import pytest
 
+from e2e.wire import dial, request
 from farebox import limits, metrics, sim
+from farebox.ledger.commands import Authorize, Capture, Command
 from store.disk import FailingDisk
 from support.house import House, open_house, until
 from upstream.scripted import Peer, serving
@@ -260,25 +262,50 @@ async def test_a_client_that_leaves_its_stream_leaves_it_to_the_background(house
     await house.agree_with(1)
 
 
-@pytest.mark.usefixtures("nobody_asks")
-async def test_a_client_that_reads_the_events_again_is_charged_before_it_sees_the_last(house: House) -> None:
-    """Its first stream broke off, and nobody else has asked meanwhile: the end of the second one says what the call came to."""
-    secret = await house.customer()
+def data_of(stream: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line[6:]) for line in stream.splitlines() if line.startswith(b"data: ")]
+
+
+async def broken_off(house: House, secret: str) -> str:
+    """A response whose client has left its stream, at a provider that has long not finished; its name."""
     body = {"model": "gpt-4o-mini", "input": "sim:output=60 sim:pace=20", "background": True, "stream": True}
     async with house.http.stream("POST", f"{house.url}/v1/responses", headers=bearer(secret), json=body) as answer:
         first = await anext(line async for line in answer.aiter_lines() if line.startswith("data: "))
-        name = json.loads(first[6:])["response"]["id"]
-    seen = []
-    again = house.http.stream("GET", f"{house.url}/v1/responses/{name}?stream=true", headers=bearer(secret))
-    async with again as answer:
-        async for line in answer.aiter_lines():
-            if line.startswith("data: "):
-                seen.append(json.loads(line[6:])["type"])
-                assert len(house.charges()) == (seen[-1] == "response.completed"), seen
-    assert (seen[0], seen[-1]) == ("response.created", "response.completed")
+    return str(json.loads(first[6:])["response"]["id"])
+
+
+@pytest.mark.usefixtures("nobody_asks")
+async def test_a_client_that_reads_the_events_again_is_charged_before_it_sees_the_last(house: House) -> None:
+    """Its first stream broke off, and nobody else has asked meanwhile: the end of the second one says what the call came to. With the ledger's
+    thread occupied it has all but that end; when it has the end, the charge is on record.
+    """
+    secret = await house.customer()
+    name = await broken_off(house, secret)
+    async with await dial(house) as wire:
+        async with house.ledger_occupied():
+            wire.send(request(secret, b"", path=f"/v1/responses/{name}?stream=true", method="GET"))
+            await wire.until(b"event: response.output_item.done")
+            await until(lambda: house.running.batcher.waiting)
+            assert b"event: response.created" in wire.arrived()
+            assert b"event: response.completed" not in wire.arrived()
+            assert house.charges() == []
+        await wire.until(b"event: response.completed")
+        assert [charge.completeness for charge in house.charges()] == ["exact"]
+    await house.agree_with(1)
+
+
+@pytest.mark.usefixtures("nobody_asks")
+async def test_events_that_are_read_again_are_the_providers_byte_for_byte(house: House) -> None:
+    """The first time, when their end is charged, as afterwards."""
+    secret = await house.customer()
+    name = await broken_off(house, secret)
+    again = await look(house, secret, name, "?stream=true")
+    assert len(house.charges()) == 1
     straight = await house.http.get(f"{house.sim.url}/v1/responses/{name}?stream=true", headers=bearer("sk-upstream"))
-    assert [json.loads(line[6:])["type"] for line in straight.text.splitlines() if line.startswith("data: ")] == seen
-    assert (await look(house, secret, name, "?stream=true")).text == straight.text
+    assert again.content == straight.content
+    events = data_of(again.content)
+    assert (events[0]["type"], events[-1]["type"]) == ("response.created", "response.completed")
+    assert (await look(house, secret, name, "?stream=true")).content == straight.content
     await house.agree_with(1)
 
 
@@ -354,18 +381,25 @@ async def test_going_on_from_a_response_is_bounded_by_what_that_one_held(house: 
         assert charge.price <= house.rows("SELECT amount FROM holds WHERE id = ?", charge.hold_id)[0][0], calls
 
 
-async def test_a_call_that_is_not_kept_leaves_no_object(house: House) -> None:
+async def test_a_call_that_is_not_kept_leaves_no_object(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one that is kept costs no commit more."""
     secret = await house.customer()
     await ask(house, secret, background=False, store=False)
     await house.chat(secret)
     assert house.rows("SELECT * FROM objects") == []
-    sizes: list[int] = []
-    house.running.batcher._observe = lambda size, _: sizes.append(size)
+    house.running._sweeping.cancel()  # from here on only calls write
+    await asyncio.wait([house.running._sweeping])
+    put = house.running.batcher._put
+    queued: list[tuple[Command, ...]] = []
+
+    def noting(entry: tuple[Command, ...], work: Callable[[], Any] | None) -> "asyncio.Future[Any]":
+        queued.append(entry)
+        return put(entry, work)
+
+    monkeypatch.setattr(house.running.batcher, "_put", noting)
     await ask(house, secret, background=False)
     assert len(house.rows("SELECT * FROM objects")) == 1
-    await until(lambda: sum(sizes) >= 2)
-    assert sum(sizes) == 2
+    assert [tuple(map(type, entry)) for entry in queued] == [(Authorize,), (Capture,)]
 
 
 async def test_a_repeat_with_its_idempotency_key_gets_the_same_response(house: House) -> None:
