@@ -310,6 +310,23 @@ async def test_events_that_are_read_again_are_the_providers_byte_for_byte(house:
 
 
 @pytest.mark.usefixtures("nobody_asks")
+async def test_a_last_event_without_its_blank_line_ends_events_that_are_read_again(tmp_path: Path) -> None:
+    """It is the end all the same: charged, and shown whole."""
+
+    async def script(peer: Peer) -> None:
+        completed = response("completed", USAGE).partition(b"\r\n\r\n")[2]
+        events = http("200 OK", b'data: {"type": "response.completed", "response": %b}' % completed)
+        while asked := await peer.request():
+            peer.send(response("queued") if asked.startswith(b"POST") else events.replace(b"application/json", b"text/event-stream"))
+
+    async with serving(script) as provider, open_house(tmp_path, sim_url=f"http://127.0.0.1:{provider.origin.port}") as house:
+        secret = await house.customer()
+        again = await look(house, secret, await begun(house, secret), "?stream=true")
+        assert [(data["type"], data["response"]["status"]) for data in data_of(again.content)] == [("response.completed", "completed")]
+        assert [(charge.completeness, charge.tokens) for charge in house.charges()] == [("exact", 30)]
+
+
+@pytest.mark.usefixtures("nobody_asks")
 async def test_a_repeat_of_a_stream_with_its_idempotency_key_gets_the_same_events(house: House) -> None:
     """They are recorded when they are over; until then the first request has the name."""
     secret = await house.customer()

@@ -14,7 +14,7 @@ from farebox.dialects.credentials import find_key
 from farebox.dialects.openai import azure
 from farebox.errors import Draining, InvalidRequest, ModelNotAllowed, ModelNotFound, RouteNotFound, UpstreamAccount, UpstreamBadResponse
 from farebox.gateway import forward
-from farebox.gateway.background import Background
+from farebox.gateway.background import Background, Followed
 from farebox.gateway.call import Calls, Shelf
 from farebox.gateway.exchange import Exchange, Headers
 from farebox.gateway.flights import Flight, Flights
@@ -189,21 +189,25 @@ class Free:
             followed = await self._background.follow(provider, route.argument, dict(answer.headers))
             exchange.watch()
             await exchange.head(answer.status, headers)
-            ending = b""
             while not exchange.gone and (piece := await answer.read()):
-                if followed is None:
-                    await exchange.piece(piece)
-                    continue
-                if shown := followed.meter.feed(piece):
+                if shown := piece if followed is None else followed.meter.feed(piece):
                     await exchange.piece(shown)
-                if followed.meter.finished:
-                    await self._background.ended(followed)
-                    ending = followed.meter.held_back
+                if followed is not None and followed.meter.finished:
                     break
+            ending = b"" if followed is None else await self._ending(followed)
             if not exchange.gone:
                 await exchange.end(ending)
         finally:
             answer.abort()
+
+    async def _ending(self, followed: Followed) -> bytes:
+        """What a client is still to see of such events, whose end is charged by now; the last one may lack the blank line that would end it."""
+        meter = followed.meter
+        rest = b"" if meter.finished else meter.close()
+        if not meter.finished:
+            return rest
+        await self._background.ended(followed)
+        return rest + meter.held_back
 
     async def _ask(
         self, exchange: Exchange, route: Route, provider: Provider, model: str, target: str, body: bytes, flight: Flight
