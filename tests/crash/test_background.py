@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from crash.gateways import WAIT_S, Gateways
 from farebox import sim
 from farebox.gateway.identify import hash_of
 from farebox.ids import new_id
@@ -26,31 +25,25 @@ from support.homes import Home, PostgresHome, home
 
 __all__ = ["home"]
 
-_SCRIPT = Path(__file__).parents[1] / "support" / "gateway_process.py"
 SECRET = "fbx_background"
 CALLS = 24
 ROUNDS = 3
+pytestmark = pytest.mark.timeout(600)
 
 
 class Fleet:
     """Gateways on one store, and what the provider was asked."""
 
-    def __init__(self, home: Home, folder: Path, simulator: Any) -> None:
-        self.home, self.folder, self.sim = home, folder, simulator
+    def __init__(self, home: Home, folder: Path, simulator: Any, gateways: Gateways) -> None:
+        self.home, self.folder, self.sim, self.gateways = home, folder, simulator, gateways
         self.running: list[tuple[asyncio.subprocess.Process, str]] = []
-        self.http = httpx.AsyncClient(timeout=30)
+        self.http = httpx.AsyncClient(timeout=WAIT_S)
 
     async def start(self) -> str:
         folder = self.folder / new_id("node")
         folder.mkdir()
-        words = [str(folder), self.sim.url, "hurried", "lost=3"]
         store = f"sqlite:///{self.home.place}" if isinstance(self.home.place, Path) else self.home.place
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(_SCRIPT), *words, f"store={store}", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        assert process.stdout is not None
-        url = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
-        assert url.startswith("http"), "the gateway did not start"
+        process, url = await self.gateways.start(folder, self.sim.url, "hurried", "lost=3", f"store={store}")
         self.running.append((process, url))
         return url
 
@@ -89,9 +82,9 @@ def seeded(home: Home) -> Home:
 
 
 @pytest.fixture
-async def fleet(seeded: Home, tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(seeded: Home, tmp_path: Path, gateways: Gateways) -> AsyncIterator[Fleet]:
     simulator = await sim.serve("127.0.0.1", 0)
-    fleet = Fleet(seeded, tmp_path, simulator)
+    fleet = Fleet(seeded, tmp_path, simulator, gateways)
     yield fleet
     await fleet.end()
     await simulator.close()
@@ -109,14 +102,14 @@ async def test_whoever_is_left_settles_what_killed_gateways_began(fleet: Fleet) 
             await fleet.start()
         texts = [f"sim:polls={polls % 9} sim:output={20 + polls} sim:delay={polls}" for polls in range(CALLS)]
         calls = [asyncio.ensure_future(fleet.ask(text)) for text in texts]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while sum(call.done() for call in calls) < 4 * number + 2:  # noqa: ASYNC110 - some are told, and others never will be
                 await asyncio.sleep(0.001)
         await fleet.kill()
         told |= {name for name in await asyncio.gather(*calls) if name is not None}
         if not together:
             await fleet.start()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         while fleet.home.rows("SELECT 1 FROM holds WHERE state = 'open'"):  # noqa: ASYNC110 - other processes set no event
             await asyncio.sleep(0.05)
     await agree(fleet, told)

@@ -8,10 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from crash.test_kill import SECRET, bill, booked, seed, start
+from crash.gateways import WAIT_S, Gateways
+from crash.test_kill import SECRET, bill, booked, seed
 from farebox import sim
 
 STREAMS = 12
+pytestmark = pytest.mark.timeout(600)
 
 
 async def stream(http: httpx.AsyncClient, url: str, name: str, begun: asyncio.Semaphore) -> str:
@@ -29,13 +31,15 @@ async def stream(http: httpx.AsyncClient, url: str, name: str, begun: asyncio.Se
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
-async def test_a_process_that_ends_before_the_ledger_is_back_leaves_its_charges_to_the_next(tmp_path: Path, how: signal.Signals) -> None:
+async def test_a_process_that_ends_before_the_ledger_is_back_leaves_its_charges_to_the_next(
+    tmp_path: Path, gateways: Gateways, how: signal.Signals
+) -> None:
     """On a full disk, and a journal's disk that forgets what was not synced: every stream had its end, every charge is exact, none is the hold."""
     simulator = await sim.serve("127.0.0.1", 0)
     seed(tmp_path)
     begun = asyncio.Semaphore(0)
-    async with httpx.AsyncClient(timeout=30) as http:
-        process, url = await start(tmp_path, simulator.url, "failing")
+    async with httpx.AsyncClient(timeout=WAIT_S) as http:
+        process, url = await gateways.start(tmp_path, simulator.url, "failing")
         assert process.stdout is not None
         streams = [asyncio.ensure_future(stream(http, url, f"c{number}", begun)) for number in range(STREAMS)]
         for _ in streams:
@@ -51,10 +55,10 @@ async def test_a_process_that_ends_before_the_ledger_is_back_leaves_its_charges_
             content=json.dumps({"model": "gpt-4o-mini", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}),
         )
         process.send_signal(how)
-        await asyncio.wait_for(process.wait(), 60)
-        process, _ = await start(tmp_path, simulator.url)
+        await asyncio.wait_for(process.wait(), WAIT_S)
+        process, _ = await gateways.start(tmp_path, simulator.url)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), WAIT_S) == 0
         billed = await bill(http, simulator.url)
     await simulator.close()
     assert all(text.rstrip().endswith("data: [DONE]") for text in texts)
