@@ -148,5 +148,12 @@ async def after(load: Load, answers: int, do: Callable[[], Any]) -> None:
     await do()
 
 
+async def answered(load: Load, calls: int) -> None:
+    """Returns when so many calls were answered that were begun from now on."""
+    before = len(load.told)
+    while sum(1 for told in load.told[before:] if told.answered) < calls:  # noqa: ASYNC110 - there is no event
+        await asyncio.sleep(0.02)
+
+
 def _now() -> int:
     return time.time_ns() // 1000

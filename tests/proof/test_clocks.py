@@ -21,7 +21,7 @@ from farebox.money import parse_usd
 from farebox.store.sqlite_connection import connect_reader
 from proof.books import compare
 from proof.cluster import LOST_S, Cluster, Node, provider, until
-from proof.load import Load, Shape, Told, client
+from proof.load import Load, Shape, Told, answered, client
 
 APART_S = (-180, 180, 26 * 3600)
 SHORT = Shape("gpt-4o-mini", 64, 10)
@@ -124,6 +124,7 @@ async def test_a_clock_that_jumps_ends_no_call_and_moves_no_window(cluster: Clus
         for jump_s in (7200, -7200, 26 * 3600, 0):
             for node in cluster.nodes:
                 node.set_clock(jump_s)
+            await answered(load, 3)
             await asyncio.sleep(LOST_S / 3)  # more than one round of the sweeper
     await cluster.settled()
     found = await compare(cluster, load.told)
@@ -201,7 +202,8 @@ async def test_on_sqlite_a_clock_that_jumps_back_does_not_turn_time_back(tmp_pat
         async with load.running([SECRET], [SHORT, LONG], 6):
             for jump_s in (JUMP_S, -JUMP_S, 2 * JUMP_S, 0):
                 node.set_clock(jump_s)
-                await asyncio.sleep(LOST_S / 3)
+                await answered(load, 3)
+                await asyncio.sleep(LOST_S / 3)  # more than one round of the sweeper
         await node.end(signal.SIGTERM)
         await check_exact(tmp_path, sim_url, load)
     db = connect_reader(tmp_path / "farebox.db")
