@@ -101,6 +101,10 @@ outage_retry_ms_max = 1000
 # --- objects that providers keep, and answers that come later --------------------------------------------------------------------
 response_kept_s = 31 * 24 * 3600
 object_kept_s = 400 * 24 * 3600
+response_items_max = 256
+"""Output items of one response that are remembered. What it has beyond them is nobody's: it cannot be referred to."""
+request_items_max = 1000
+"""Items kept by the provider that one request may refer to."""
 counts_at_once_max = 8
 """Requests whose input is being counted before they are refused."""
 count_s_max = 5

@@ -170,9 +170,6 @@ BARRED: list[tuple[str, dict[str, Any]]] = [
     ("responses", {"tools": [{"type": "shell", "environment": {"type": "container_reference", "container_id": "cntr_1"}}]}),
     ("responses", {"tools": [{"type": "image_generation"}]}),
     ("responses", {"prompt": {"id": "pmpt_1"}}),
-    ("responses", {"input": [{"type": "item_reference", "id": "msg_1"}]}),
-    ("responses", {"input": [{"id": "msg_1"}]}),
-    ("responses", {"input": [{"type": None, "id": "msg_1"}]}),
     ("messages", {"user_profile_id": "p"}),
     ("messages", {"workspace_id": "w"}),
     ("messages", {"billing_policy": "b"}),
@@ -206,7 +203,7 @@ def test_no_setting_admits_what_decides_the_payer_or_is_kept_by_the_provider(rou
         "tools.fileSearch",
         "input.",
     ]
-    names += ["tools.mcpServers", "contents.parts.fileData", "messages.content.video", "messages.audio", "input.item_reference"]
+    names += ["tools.mcpServers", "contents.parts.fileData", "messages.content.video", "messages.audio"]
     for bounds in ({}, dict.fromkeys(names, EXTRA)):
         with pytest.raises(CostUnbounded) as refused:
             ask(route, more, bounds)

@@ -100,7 +100,6 @@ def test_a_missing_cap_is_inserted_and_a_named_one_kept() -> None:
         {"max_tokens": 5},
         {"max_completion_tokens": 5},
         {"n": 2},
-        {"input": [{"type": "item_reference", "id": "msg_1"}]},
         {"input": [{"type": "image_generation_call", "result": "aaaa"}]},
         {"input": [{"role": "user", "content": [{"type": "input_text", "text": "a", "image_url": "https://example.com/a.png"}]}]},
         {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://example.com/a.pdf"}]}]},
@@ -169,7 +168,7 @@ def test_state_at_the_provider_is_named_and_bounded_by_what_the_model_takes() ->
     assert ask.demand.input_tokens_max > 10**9
     assert ask.own_input_max is not None
     assert ask.own_input_max < 2000
-    assert (asked().stores, asked(store=False).stores) == (("response",), ())
+    assert (asked().stores, asked(store=False).stores) == (("response", "item"), ())
     assert asked(background=True).background
 
 

@@ -130,11 +130,11 @@ async def test_going_on_at_another_model_is_not_bounded_by_what_the_first_one_co
 
 @pytest.mark.parametrize("kind", ["reasoning", "web_search_call"])
 async def test_an_item_that_the_provider_recalls_by_its_id_is_not_bounded_by_its_bytes(house: House, kind: str) -> None:
-    """What was thought is kept by the provider: some bytes of a name bring all of it into the prompt. Encrypted it is there, and counts."""
+    """What was thought is kept by the provider: some bytes of a name may bring all of it into the prompt. Encrypted it is there, and counts."""
     secret = await house.customer("50.00", None)
     bounds = {}
     for how_much, more in {"named": {"id": "rs_1"}, "whole": {"id": "rs_1", "encrypted_content": "x" * 900}}.items():
-        item = {"type": kind, "summary": [], **more}
+        item = {"type": kind, "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}], **more}
         asked = {"model": "gpt-5-mini", "input": [item, {"role": "user", "content": "go on"}], "max_output_tokens": 16}
         dry = await post(house, secret, "/v1/responses", asked, **{"x-farebox-dry-run": "1"})
         bounds[how_much] = dry.json()["input_tokens_max"]
@@ -145,7 +145,7 @@ async def test_an_item_that_the_provider_recalls_by_its_id_is_not_bounded_by_its
 async def test_what_is_recalled_is_counted_by_the_provider_before_it_is_refused(house: House) -> None:
     """The whole context window does not fit into a small wallet; what the provider counts does."""
     secret = await house.customer("0.04", None)
-    given = [{"type": "reasoning", "id": "rs_1", "summary": []}, {"role": "user", "content": "go on"}]
+    given = [{"type": "web_search_call", "id": "ws_1", "action": {"type": "search"}}, {"role": "user", "content": "go on"}]
     answered = await post(house, secret, "/v1/responses", {"model": "gpt-5-mini", "input": given, "max_output_tokens": 16})
     assert answered.status_code == 200, answered.text
     (charge,) = await house.agree()

@@ -119,6 +119,7 @@ _RESPONSES = [
     _json(model="gpt-5.4", input="hi sim:web_search=1", tools=_TOOLS[1:2], max_tool_calls=2, max_output_tokens=64, stream=True),
     _json(model="gpt-5.4", input="hi sim:containers=1", tools=_TOOLS[3:], max_tool_calls=1, max_output_tokens=64),
     _json(model="gpt-5.4", input="hi", background=True, store=True),
+    _json(model="gpt-5.4", input=[{"type": "item_reference", "id": "msg_1"}, {"id": "rs_1"}, {"type": "reasoning", "id": "rs_2"}]),
     _json(model="gpt-5.4", input="hi", background=True, stream=True),
     _json(model="gpt-5.4", input="hi sim:end=incomplete", stream=True),
     _json(model="gpt-5.4", input="hi sim:end=failed", stream=True),

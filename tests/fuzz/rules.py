@@ -220,7 +220,7 @@ def check_report(report: Report, size: int) -> None:
     for usage in (report.usage, report.input_seen):
         if usage is not None:
             check_usage(usage)
-    for text in (report.model_served, report.response_id, report.poll_target, *report.flags, *(name for _, name in report.made)):
+    for text in (report.model_served, report.response_id, report.poll_target, *report.flags, *(made.id for made in report.made)):
         text.encode()
         assert "\0" not in text
     assert report.poll_target == "" or (report.poll_target.startswith("/") and report.poll_target.isprintable())

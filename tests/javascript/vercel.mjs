@@ -74,8 +74,32 @@ function embeddings(model) {
   };
 }
 
+// The default of its OpenAI provider: what was answered is kept there, and later steps and turns name its items instead of sending them.
+function keeps(host) {
+  const thinks = host("gpt-5-mini"), plain = host("gpt-4o-mini");
+  const steps = { tools, stopWhen: stepCountIs(3), maxOutputTokens: 256 };
+  const talk = async (models, first, more = {}) => {
+    const messages = [{ role: "user", content: first }], said = [];
+    for (const model of models) {
+      const answer = await generateText({ model, messages, maxOutputTokens: 128, maxRetries: 0, ...more });
+      said.push(read(answer));
+      messages.push(...answer.response.messages, { role: "user", content: "and then? sim:output=9" });
+    }
+    return said;
+  };
+  return {
+    steps: async () => read(await generateText({ model: thinks, prompt: "look it up sim:tool=1 sim:reasoning=30", ...steps })),
+    steps_streamed: async () =>
+      parts(streamText({ model: thinks, prompt: "look it up sim:tool=1 sim:reasoning=30", ...steps, onError() {} }).fullStream),
+    turns: async () => talk([plain, plain, plain], "hi sim:output=40"),
+    turns_thought: async () => talk([thinks, thinks, plain], "hi sim:output=12 sim:reasoning=50"),
+    turns_searched: async () => talk([thinks, thinks], "find it sim:web_search=1", { tools: { web_search: host.tools.webSearch({}) } }),
+    turns_unkept: async () => talk([thinks, thinks], "hi sim:reasoning=50", { providerOptions: { openai: { store: false } } }),
+  };
+}
+
 const speaks = process.argv[2];
 await run((url, key) => {
   const host = HOSTS[speaks](url, key);
-  return { ...asks(MODELS[speaks](host)), ...(EMBEDS[speaks] && embeddings(host.embedding(EMBEDS[speaks]))) };
+  return { ...asks(MODELS[speaks](host)), ...(EMBEDS[speaks] && embeddings(host.embedding(EMBEDS[speaks]))), ...(speaks === "responses" && keeps(host)) };
 });

@@ -56,6 +56,12 @@ class Node:
         headers = {"authorization": f"Bearer {secret}", "connection": "close"}
         return await self.http.post(f"{self.url}/v1/chat/completions", headers=headers, json=body)
 
+    async def respond(self, secret: str, given: Any) -> httpx.Response:
+        """A response, on a connection of its own."""
+        body = {"model": "gpt-4o-mini", "max_output_tokens": 50, "input": given}
+        headers = {"authorization": f"Bearer {secret}", "connection": "close"}
+        return await self.http.post(f"{self.url}/v1/responses", headers=headers, json=body)
+
     async def figure(self, name: str) -> float:
         """The sum of a figure over its labels, as any of the workers shows it."""
         text = (await self.http.get(f"{self.admin_url}/metrics", headers={"connection": "close"})).text
@@ -136,6 +142,21 @@ async def test_two_workers_are_one_gateway(tmp_path: Path, database: str) -> Non
         node.process.terminate()
         assert await asyncio.wait_for(node.process.wait(), WAIT_S) == 0
         assert not (tmp_path / "gateway.json").exists()
+
+
+async def test_what_one_worker_was_answered_may_be_named_to_any(tmp_path: Path, database: str) -> None:
+    """Whose the items of a response are lies in the database by the time that the client has them: no worker says that they do not exist."""
+    async with started(tmp_path, database, 2) as node:
+        secret, other = await node.customer(), await node.customer()
+        given: list[Any] = [{"role": "user", "content": "hi"}]
+        for _ in range(12):
+            answer = await node.respond(secret, given)
+            assert answer.status_code == 200, answer.text
+            (item,) = answer.json()["output"]
+            given += [{"type": "item_reference", "id": item["id"]}, {"role": "user", "content": "go on"}]
+        theirs = await asyncio.gather(*(node.respond(other, given) for _ in range(6)))
+        assert {(answer.status_code, answer.headers["x-farebox-reason"]) for answer in theirs} == {(404, "not_found")}
+        await node.figure_becomes("farebox_charges_total", 12)
 
 
 async def test_the_command_starts_a_node_and_its_workers_do_not_outlive_it(tmp_path: Path, database: str) -> None:

@@ -94,7 +94,7 @@ def clean_environment(home: Path) -> dict[str, str]:
 _OWN = {"id", "request_id", "response_id", "responseId", "run_id", "toolCallId", "toolUseId", "tool_call_id", "tool_use_id", "item_id"}
 _OWN |= {"created", "created_at", "completed_at", "timestamp", "latencyMs"}
 """Names of what is one call's own: ids and times."""
-_IDS = re.compile(r"\b(chatcmpl|cmpl|msg|req|call|toolu|resp|rs|fc|ws|ig|srvtoolu)[-_][0-9a-z]{8,}\b|\blc_run-[-0-9a-f]+")
+_IDS = re.compile(r"\b(chatcmpl|cmpl|msg|req|call|toolu|resp|rs|fc|ws|ig|srvtoolu)[-_][0-9a-z]{8,}(_[a-z0-9]+)?\b|\blc_run-[-0-9a-f]+")
 _PLACES = re.compile(r"127\.0\.0\.1:\d+")
 
 

@@ -71,6 +71,32 @@ async def test_two_providers_may_have_made_up_the_same_id(objects: Objects) -> N
     assert [one.provider for one in await objects.find("response", "resp_1", "acc")] == ["azure"]
 
 
+async def test_many_are_looked_up_at_once(objects: Objects, till: Till) -> None:
+    """Each with whether the account may use it, as it would be found alone; what is not there, or of another kind, is not told."""
+    places = {"a": "team", "b": "acc", "c": "other", "d": "person"}
+    for name, account in places.items():
+        await keep(objects, made(account, name, kind="item"))
+    await keep(objects, made("team", "response"))
+    await keep(objects, made("other", "a", "azure", "item"))
+    await keep(objects, made("team", "late", kind="item"), 60 * US_PER_S)
+    till.home.go(61 * US_PER_S)
+    names = ["d", "c", "b", "a", "a", "nobody's", "response", "late", '"', "é"]
+    for account in ("acc", "team", "person", "sister", "other"):
+        found = {(one.object.provider, one.object.id): one.own for one in await objects.find_all("item", names, account)}
+        assert set(found) == {("azure", "a"), *(("openai", name) for name in places)}
+        for (provider, name), own in found.items():
+            alone = {one.provider for one in await objects.find("item", name, account)}
+            assert own == (provider in alone)
+    assert await objects.find_all("item", [], "acc") == []
+
+
+def test_an_object_brings_what_was_counted_for_its_model_or_what_it_shows() -> None:
+    """At another model only bytes say something; where nothing was counted, too."""
+    both, counted, shown = Facts("a", 7, 9), Facts("a", 7), Facts("a", None, 9)
+    assert [one.brings("a") for one in (both, counted, shown, Facts("a"))] == [7, 7, 9, None]
+    assert [one.brings("b") for one in (both, counted, shown, Facts("a"))] == [9, None, 9, None]
+
+
 async def test_it_is_forgotten_in_time(objects: Objects, till: Till) -> None:
     """It is not found from the moment on, and swept soon after; what lasts longer stays."""
     await keep(objects, made("acc"), 60 * US_PER_S)

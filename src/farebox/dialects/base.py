@@ -72,13 +72,24 @@ class Ask(msgspec.Struct):
     uses: tuple[tuple[str, str], ...] = ()
     """(kind, id) of objects kept by the provider that the request names: only its own account's may be."""
     own_input_max: int | None = None
-    """Where a response that is named brings more input than the body: the bound of the body alone. With the tokens recorded of that response
+    """Where what is named (a response, items) brings more input than the body: the bound of the body alone. With the tokens recorded of all that
     it bounds the call; where they are not, `demand` does.
     """
     facts: Any = None
     """What the endpoint that read the request wants to know again when it reads the answer. Nobody else looks at it. Of a request in the
     background it is kept as JSON, and comes back as that gives it: lists and dicts.
     """
+
+
+class Made(msgspec.Struct, frozen=True):
+    """Something that the provider now keeps beside the answer itself."""
+
+    kind: str
+    id: str
+    tokens_max: int | None = None
+    """The most input tokens that it brings into a later request to the same model. None: not known."""
+    tokens_anywhere_max: int | None = None
+    """The same at any model: by its bytes."""
 
 
 class Report(msgspec.Struct):
@@ -95,8 +106,8 @@ class Report(msgspec.Struct):
     upstream_error: bool = False
     model_served: str = ""
     response_id: str = ""
-    made: tuple[tuple[str, str], ...] = ()
-    """(kind, id) of what else the provider now keeps; `response_id` names the first of the kinds that the request stores."""
+    made: tuple[Made, ...] = ()
+    """What else the provider now keeps; `response_id` names the first of the kinds that the request stores."""
     poll_target: str = ""
     """Not over: the provider goes on in the background, and tells there (path and query behind its base URL) how far it is."""
     flags: tuple[str, ...] = ()

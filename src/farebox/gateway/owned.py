@@ -10,7 +10,10 @@ import msgspec
 
 from farebox import limits
 from farebox.clock import US_PER_S
-from farebox.dialects.base import Ask, Report
+from farebox.dialects.base import Ask, Made, Report
+from farebox.dialects.openai.parts import FILE
+from farebox.dialects.openai.responses.items import KINDS
+from farebox.dialects.openai.responses.kept import ITEM
 from farebox.errors import NotFound
 from farebox.gateway.attempt import Attempt
 from farebox.ledger.commands import Result
@@ -23,25 +26,25 @@ RESPONSE = "response"
 
 def lasts(kind: str) -> int:
     """How long it is remembered whose an object is, in microseconds: longer than providers keep it, where they say how long that is."""
-    return (limits.response_kept_s if kind == RESPONSE else limits.object_kept_s) * US_PER_S
+    return (limits.response_kept_s if kind in (RESPONSE, ITEM) else limits.object_kept_s) * US_PER_S
 
 
-def named(ask: Ask, report: Report | None) -> list[tuple[str, str]]:
-    """(kind, id) of what the provider keeps of a request."""
+def named(ask: Ask, report: Report | None) -> list[Made]:
+    """What the provider keeps of a request."""
     if report is None or not ask.stores:
         return []
-    first = [(ask.stores[0], report.response_id)] if report.response_id else []
-    return first + [one for one in report.made if one[0] in ask.stores and one[1]]
+    first = [Made(ask.stores[0], report.response_id)] if report.response_id else []
+    return first + [one for one in report.made if one.kind in ask.stores and one.id]
 
 
 def left(attempt: Attempt, result: Result | None) -> tuple[StoredObject, ...]:
-    """What an attempt leaves with its provider. How much a response holds is known once it is charged by an exact report."""
+    """What an attempt leaves with its provider. How much that holds is known once it is charged by an exact report, or by its bytes."""
+    model, exact = attempt.plan.model, result is not None and result.completeness == "exact"
     found = []
-    for kind, identifier in named(attempt.plan.ask, attempt.report):
-        facts = Facts(attempt.plan.model)
-        if kind == RESPONSE and result is not None and result.completeness == "exact":
-            facts = Facts(attempt.plan.model, result.tokens)
-        found.append(StoredObject(kind, identifier, lasts(kind), encode_facts(facts).decode()))
+    for made in named(attempt.plan.ask, attempt.report):
+        tokens = result.tokens if made.kind == RESPONSE and result is not None else made.tokens_max
+        facts = Facts(model, tokens if exact else None, made.tokens_anywhere_max)
+        found.append(StoredObject(made.kind, made.id, lasts(made.kind), encode_facts(facts).decode()))
     return tuple(found)
 
 
@@ -55,10 +58,10 @@ class Owned:
         """Lets a call pass whose objects are its account's, at the provider that it goes to; what is known of them bounds it more tightly, where
         it was counted as this model counts: another one may take a picture, or a text, for many times the tokens.
         """
-        found = [await self._one(policy, use, (provider,)) for use in ask.uses]
-        totals = [one.facts.total_tokens for one in found if one.kind == RESPONSE and one.facts.model == model]
-        known = [total for total in totals if total is not None]
-        if ask.own_input_max is not None and len(known) == len(found):
+        brought = [_brings(await self._one(policy, use, (provider,)), model) for use in ask.uses if use[0] not in KINDS]
+        brought += await self._items(policy, [use for use in ask.uses if use[0] in KINDS], provider, model)
+        known = [tokens for tokens in brought if tokens is not None]
+        if ask.own_input_max is not None and len(known) == len(brought):
             most = min(ask.demand.input_tokens_max, ask.own_input_max + sum(known))
             ask.demand = msgspec.structs.replace(ask.demand, input_tokens_max=most)
 
@@ -75,13 +78,29 @@ class Owned:
     async def keep(self, policy: Policy, ask: Ask, report: Report, provider: str, request_id: str) -> None:
         """Says whose the objects are that a request without a charge has made."""
         key = policy.key
-        for kind, identifier in named(ask, report):
-            made = Object(provider, kind, identifier, key.account, key.id, 0, Facts())
-            await self._objects.keep(made, request_id, lasts(kind))
+        for made in named(ask, report):
+            kept = Object(provider, made.kind, made.id, key.account, key.id, 0, Facts())
+            await self._objects.keep(kept, request_id, lasts(made.kind))
 
     async def drop(self, provider: str, identifier: str) -> None:
         """The provider keeps it no longer."""
         await self._objects.drop(provider, identifier)
+
+    async def _items(self, policy: Policy, uses: Collection[tuple[str, str]], provider: str, model: str) -> list[int | None]:
+        """The most tokens that each of some items brings. What is in the request may be an item that nobody keeps: of that nothing is known."""
+        if not uses:
+            return []
+        asked = sorted({identifier for _, identifier in uses})
+        known = {
+            one.object.id: one for one in await self._objects.find_all(ITEM, asked, policy.key.account) if one.object.provider == provider
+        }
+        brought: list[int | None] = []
+        for kind, identifier in uses:
+            found = known.get(identifier)
+            if (found is None and kind == ITEM) or (found is not None and not found.own):
+                raise NotFound(what=ITEM)
+            brought.append(found.object.facts.brings(model) if found is not None else None)
+        return brought
 
     async def _one(self, policy: Policy, use: tuple[str, str], providers: Collection[str]) -> Object:
         return (await self._all(policy, use, providers))[0]
@@ -91,3 +110,10 @@ class Owned:
         if not found:
             raise NotFound(what=use[0].replace("_", " "))
         return found
+
+
+def _brings(one: Object, model: str) -> int | None:
+    """The most tokens that an object brings, beside what the bound of the body has of it already (files)."""
+    if one.kind == FILE:
+        return 0
+    return one.facts.brings(model) if one.kind == RESPONSE else None

@@ -26,6 +26,8 @@ class Asked(msgspec.Struct, frozen=True):
     background: bool = False
     store: bool = True
     streamed: bool = False
+    encrypts: bool = False
+    """Reasoning is given in its encryption: four characters for each token, so that it is as many when it is sent again."""
 
 
 NOTHING_ASKED = Asked()
@@ -79,7 +81,8 @@ def items(generation: Generation) -> Iterator[Item]:
     """The output items, each finished, in the order they come."""
     stem, tools = generation.stem.decode(), asked_of(generation).tools
     if generation.reasoning:
-        yield {"id": f"rs_{stem}", "type": "reasoning", "summary": [], "encrypted_content": None}
+        encrypted = "c2lt" * generation.reasoning if asked_of(generation).encrypts else None
+        yield {"id": f"rs_{stem}", "type": "reasoning", "summary": [], "encrypted_content": encrypted}
     yield from _searches(stem, tools)
     for index in range(tools.file_searches):
         queries = ["fares"]

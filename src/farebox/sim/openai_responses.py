@@ -9,6 +9,7 @@ from .desk import Kept
 from .dialect import Frame
 from .generation import NO_UNITS, Ask, Generation, prompt_tokens
 from .openai_dialect import OpenAIDialect, check_parts, missing, terms, tool_of
+from .openai_items import keep, recall, shown
 from .openai_media import NONE, media_of
 from .openai_response import Asked, Item, asked_of, response, response_id, status_at_end
 from .openai_response_stream import frame, frames
@@ -20,6 +21,7 @@ from .wire import Request
 from .words import NO_WORDS, Words
 
 OUTPUT_TOKENS_MIN = 16
+_ENCRYPTED = "reasoning.encrypted_content"
 STORED_PROMPT_TOKENS = 100
 """What a stored prompt (`prompt.id`) adds to the input: not in the request's bytes, like the conversation before it."""
 
@@ -45,6 +47,7 @@ class _Body(msgspec.Struct):
     stream: bool | None = None
     background: bool | None = None
     store: bool | None = None
+    include: list[str] | None = None
     max_output_tokens: int | None = None
     max_tool_calls: int | None = None
     previous_response_id: str | None = None
@@ -119,13 +122,14 @@ class Responses(OpenAIDialect):
             detached=bool(asked.background),
             fails=words.end in {"failed", "error"},
             detail=Asked(
-                input=tuple(_items(asked)),
+                input=tuple(_items(asked, self._kept)),
                 echo=_echo(asked),
                 tools=tools,
                 conversation=_conversation(asked),
                 background=bool(asked.background),
                 store=asked.store is not False,
                 streamed=bool(asked.stream),
+                encrypts=_ENCRYPTED in (asked.include or ()),
             ),
         )
 
@@ -161,7 +165,10 @@ class Responses(OpenAIDialect):
         """Input tokens, and which of them are no text: what is written in the body, and what came before."""
         written = asked.input if isinstance(asked.input, list) else []
         media = media_of(body, written, words, asked.model or "")
-        tokens = prompt_tokens(written, asked.tools or [], asked.instructions, without=media.bytes) + media.tokens
+        recalled = recall(written, self._kept, store=asked.store is not False)
+        tokens = (
+            recalled.tokens + prompt_tokens(recalled.written, asked.tools or [], asked.instructions, without=media.bytes) + media.tokens
+        )
         if isinstance(asked.input, str):
             tokens += prompt_tokens([msgspec.Raw(msgspec.json.encode(asked.input))], [], NOTHING) - prompt_tokens([], [], NOTHING)
         if asked.prompt is not None:
@@ -184,6 +191,7 @@ class Responses(OpenAIDialect):
         asked = asked_of(generation)
         if asked.store:
             self._kept.put(response_id(generation), Stored(generation))
+            keep(self._kept, generation)
         if asked.conversation:
             self._kept.put(asked.conversation, generation.ask.prompt + generation.output_total)
 
@@ -215,13 +223,13 @@ def _conversation(asked: _Body) -> str:
     return asked.conversation if isinstance(asked.conversation, str) else asked.conversation.id
 
 
-def _items(asked: _Body) -> Iterator[Item]:
+def _items(asked: _Body, kept: Kept) -> Iterator[Item]:
     """The input as a list of items, as it can be asked for again."""
     if isinstance(asked.input, str):
         content = [{"type": "input_text", "text": asked.input}]
         yield {"id": "msg_input_0", "type": "message", "role": "user", "status": "completed", "content": content}
         return
-    for index, written in enumerate(asked.input or []):
+    for index, written in enumerate(shown(asked.input or [], kept)):
         item = decode(_item, written)
         if isinstance(item.get("content"), str):
             item["content"] = [{"type": "input_text", "text": item["content"]}]

@@ -12,6 +12,7 @@ from .desk import Desk, admit, check_model
 from .dialect import Frame
 from .generation import Generation
 from .openai_dialect import within
+from .openai_items import forget
 from .openai_response import asked_of, response, response_id, status_at_end
 from .openai_response_stream import frames
 from .openai_responses import Responses, Stored
@@ -90,10 +91,11 @@ def cancel(desk: Desk, request: Request) -> Reply:
 
 
 def delete(desk: Desk, request: Request) -> Reply:
-    """A response forgotten."""
+    """A response forgotten, and its items with it."""
     dialect, stored = _stored(desk, request)
     name = response_id(stored.generation)
     desk.kept.drop(name)
+    forget(desk.kept, stored.generation)
     return desk.answer(dialect, request, _encode({"id": name, "object": "response", "deleted": True}))
 
 

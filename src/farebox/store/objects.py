@@ -23,7 +23,13 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     model: str = ""
     total_tokens: int | None = None
-    """Of a response: all that went in and came out, which is the most that going on from it brings in again. None: not known exactly."""
+    """The most that it brings into another request to the same model; of a response all that went in and came out. None: not known exactly."""
+    tokens_anywhere: int | None = None
+    """The same at any model."""
+
+    def brings(self, model: str) -> int | None:
+        """The most tokens that it brings into a request to a model; None where that is not known."""
+        return self.total_tokens if self.model == model and self.total_tokens is not None else self.tokens_anywhere
 
 
 class Object(msgspec.Struct, frozen=True):
@@ -38,8 +44,15 @@ class Object(msgspec.Struct, frozen=True):
     facts: Facts
 
 
+class Named(msgspec.Struct, frozen=True):
+    """An object that somebody names, and whether it may be used."""
+
+    object: Object
+    own: bool
+
+
 _facts = msgspec.json.Decoder(Facts).decode
-encode_facts = msgspec.json.Encoder().encode
+encode_facts = _encode = msgspec.json.Encoder().encode
 
 
 class Objects:
@@ -58,6 +71,15 @@ class Objects:
         except LedgerUnavailable:
             raise LedgerDown(retry_after_s=_RETRY_AFTER_S) from None
         return [_object(row) for row in found]
+
+    async def find_all(self, kind: str, identifiers: Sequence[str], account: str) -> list[Named]:
+        """What is stored under these ids, whoever has it; whether the account may use it."""
+        asked = _encode(identifiers).decode()
+        try:
+            found = await self._apart.read(lambda: self._db.rows("read_objects", kind, asked, account, self._clock()))
+        except LedgerUnavailable:
+            raise LedgerDown(retry_after_s=_RETRY_AFTER_S) from None
+        return [Named(_object(row[:-1]), bool(row[-1])) for row in found]
 
     async def keep(self, made: Object, request_id: str, lasts: int) -> None:
         """Says whose an object is that was made without a charge. Durable when this returns."""

@@ -67,7 +67,7 @@ class OpenAI:
         """
         self._endpoints: dict[str, Endpoint] = {
             "chat_completions": Chat(cap_field=cap_field, tiers_of_auto=tiers_of_auto, host=host, bounds=bounds),
-            "responses": Responses(tiers_of_auto=tiers_of_auto, bounds=bounds),
+            "responses": Responses(tiers_of_auto=tiers_of_auto, bounds=bounds, keeps_items=host.keeps_items),
             "embeddings": Embeddings(),
             "completions": Completions(),
             "speech": Speech(),
@@ -77,7 +77,9 @@ class OpenAI:
             "image_edits": Edits(),
             "response": StoredResponse(),
             "moderations": FreeRoute(),
-            "input_tokens": FreeRoute(kept={"previous_response_id": "response", "conversation": "conversation"}),
+            "input_tokens": FreeRoute(
+                kept={"previous_response_id": "response", "conversation": "conversation"}, within=responses.items_named
+            ),
         }
 
     def ask(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:

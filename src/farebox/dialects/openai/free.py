@@ -3,7 +3,7 @@
 Owns which model they are about, so that a key that may not use it may not ask. Nothing of them is metered.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from farebox.dialects import fields
@@ -17,14 +17,19 @@ from farebox.usage import Demand
 _FREE = Demand(input_tokens_max=0, output_units=())
 _WITHIN = {"file_id": "file", "file_ids": "file", "vector_store_ids": "vector_store"}
 """Names of kept objects wherever they stand in what is counted: in a part of the input, in a tool."""
+Within = Callable[[Members], Iterable[tuple[str, str]]]
+"""Finds the kind and id of objects that a request names."""
 
 
 class FreeRoute:
     """A JSON body with a model, which may be left out."""
 
-    def __init__(self, *read: str, kept: Mapping[str, str] | None = None) -> None:
-        """`read`: names beside `model` that may not stand in another spelling. `kept`: names of objects, and of what kind each is."""
+    def __init__(self, *read: str, kept: Mapping[str, str] | None = None, within: Within | None = None) -> None:
+        """`read`: names beside `model` that may not stand in another spelling. `kept`: names of objects, and of what kind each is. `within`: what
+        else names objects.
+        """
         self._kept = dict(kept or {})
+        self._within = within
         self._names = fields.names(("model", *read, *self._kept))
 
     def ask(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:  # noqa: ARG002 - nothing is metered
@@ -41,7 +46,8 @@ class FreeRoute:
             unknown_fields=unknown,
             names=frozenset(members),
             uses=tuple((kind, identifier) for name, kind in self._kept.items() if (identifier := _id(members, name)))
-            + (tuple(_within(members)) if self._kept else ()),
+            + (tuple(_within(members)) if self._kept else ())
+            + (tuple(self._within(members)) if self._within is not None else ()),
         )
 
     def rewrite(self, ask: Ask, body: bytes, *, model: str | None, output_cap: int | None) -> bytes:  # noqa: ARG002 - no output

@@ -25,11 +25,13 @@ class Host(msgspec.Struct, frozen=True):
     """Whether its models search the web by themselves, for a fee by how much they search."""
     media: Rules = ""
     """Whose way of counting pictures and recordings it has. Where nobody told, only the context window bounds them."""
+    keeps_items: bool = False
+    """Whether items of a response can be named by ids that nobody guesses. Elsewhere such ids may be anybody's, and mean nothing."""
     recording_ms_min: int = 0
     """What it bills of a shorter recording that is transcribed."""
 
 
-OPENAI = Host(both_caps=True, media="openai")
+OPENAI = Host(both_caps=True, media="openai", keeps_items=True)
 UNKNOWN = Host()
 HOSTS = {
     "deepseek": Host(),

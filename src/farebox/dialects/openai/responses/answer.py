@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
-from farebox.dialects.base import OUTPUT_UNSEEN, Ask, Report
+from farebox import limits
+from farebox.dialects.base import OUTPUT_UNSEEN, Ask, Made, Report
 from farebox.dialects.meter import HoldingMeter, as_text, decode, flags_of, raw_usage, size
+from farebox.dialects.openai.responses import kept
 from farebox.dialects.openai.responses import usage as usage_reader
 from farebox.dialects.openai.responses.request import facts_of
 from farebox.dialects.patterns import object_id
-from farebox.usage import Usage
+from farebox.usage import OUT_TEXT, Usage
 
 _ENDS = frozenset(("completed", "incomplete", "failed", "cancelled"))
 _GOES_ON = frozenset(("queued", "in_progress"))
@@ -83,6 +85,7 @@ def read(ask: Ask, body: bytes) -> Report:
         upstream_error=status == "failed",
         model_served=as_text(answer.model),
         response_id=name,
+        made=kept.made_of(output, None if usage is None else usage.units.get(OUT_TEXT, 0)) if kept.ITEM in ask.stores else (),
         flags=flags_of(usage, flags),
     )
 
@@ -123,11 +126,13 @@ def _seconds(began: Any, ended: Any) -> int:
 class ResponseMeter(HoldingMeter):
     """Meters one streamed response. Only its terminal event says what it cost."""
 
-    __slots__ = ("_ask", "_end", "_facts", "_id", "_model")
+    __slots__ = ("_ask", "_begun", "_end", "_facts", "_id", "_model")
 
     def __init__(self, ask: Ask) -> None:
         super().__init__()
         self._ask = ask
+        self._begun: list[Made] = []
+        """Items that the client has seen, of a stream that is not over."""
         self._end: Report | None = None
         self._facts = facts_of(ask)
         self._id = ""
@@ -145,6 +150,7 @@ class ResponseMeter(HoldingMeter):
             self.delivered += size(said.delta)
         elif kind == "response.output_item.added" and type(said.item) is dict:
             self.delivered += size(said.item.get("name"))
+            self._begin(said.item)
         elif kind in _TERMINAL:
             self.hold()
             self._end = self._read_end(data)
@@ -171,9 +177,15 @@ class ResponseMeter(HoldingMeter):
             upstream_error=self.upstream_error,
             model_served=self._model,
             response_id=self._id,
+            made=tuple(self._begun),
             poll_target=_poll_target(self._ask, self._id),
             flags=flags_of(None, self.flags),
         )
+
+    def _begin(self, item: dict[str, Any]) -> None:
+        """Whose it is has to be known although the stream may break off: the provider may keep it all the same."""
+        if kept.ITEM in self._ask.stores and len(self._begun) < limits.response_items_max and (begun := kept.begun(item)) is not None:
+            self._begun.append(begun)
 
     def _read_end(self, data: bytes) -> Report:
         ending = decode(_ENDING, data)

@@ -11,13 +11,14 @@ from farebox.dialects.openai.responses import answer, request
 class Responses:
     """Creates a response, streamed or not."""
 
-    def __init__(self, *, tiers_of_auto: tuple[str, ...], bounds: Bounds) -> None:
+    def __init__(self, *, tiers_of_auto: tuple[str, ...], bounds: Bounds, keeps_items: bool) -> None:
         self._tiers_of_auto = tiers_of_auto
         self._bounds = bounds
+        self._keeps_items = keeps_items
 
     def ask(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:  # noqa: ARG002 - no header moves cost
         """Reads and bounds a request."""
-        return request.read(route.name, body, tiers_of_auto=self._tiers_of_auto, admits=self._bounds)
+        return request.read(route.name, body, tiers_of_auto=self._tiers_of_auto, admits=self._bounds, keeps_items=self._keeps_items)
 
     def rewrite(self, ask: Ask, body: bytes, *, model: str | None, output_cap: int | None) -> bytes:
         """Sets the model, the output cap, and the cap on calls of the provider's own tools where the caller named none."""

@@ -1,24 +1,28 @@
 """The input of a response: its items and their parts.
 
-Owns which kinds can be bounded from their bytes. Kinds that cannot, and kinds that are not known, are refused.
+Owns which kinds can be bounded from their bytes, and which items the provider adds from what it keeps. Kinds that cannot be bounded, and kinds that
+are not known, are refused.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from farebox import limits
 from farebox.dialects import fields
 from farebox.dialects.extras import BySetting, Extras
 from farebox.dialects.media.asked import Media
 from farebox.dialects.openai import parts
 from farebox.dialects.openai import request as chat
+from farebox.dialects.openai.responses.kept import ITEM, is_id
 from farebox.dialects.strict import Members
 
 _OTHER_PART = "it belongs to another type of part, and a lenient host might read it."
 _ITEM = fields.names(
-    ("type", "content", "output", "role"),
+    ("type", "content", "output", "role", "id"),
     (
-        *("id", "status", "name", "arguments", "call_id", "input", "summary", "encrypted_content", "action", "actions", "phase"),
+        *("status", "name", "arguments", "call_id", "input", "summary", "encrypted_content", "action", "actions", "phase"),
         *("queries", "results", "code", "outputs", "container_id", "caller", "namespace", "acknowledged_safety_checks"),
         *("pending_safety_checks", "operation", "max_output_length"),
     ),
@@ -39,14 +43,19 @@ _TEXT_ITEMS = frozenset(
 )
 
 
-_REFERENCE = (
-    "it adds input that is kept by the provider and is not in the request: send the item itself (SDKs that send references do so with "
-    "`store` set to false), or go on from `previous_response_id`."
+_REFERENCE = "item_reference"
+_KEPT_THERE = (
+    "it adds input that is kept by the provider and is not in the request, and what this provider keeps is not known here: send the item itself "
+    "(SDKs that send references do so with `store` set to false), or go on from `previous_response_id`."
 )
+RECALLED = "recalled_item"
+"""An item that is in the request, of which the provider may know more by its id. It may be one that nobody keeps, but not somebody else's."""
 _SHELL_ITEMS = frozenset(("shell_call", "shell_call_output"))
 """Text in other members than all the others: commands, and what they printed."""
 _PRINTED = fields.names(("stdout", "stderr"), ("outcome",), dict.fromkeys(("type", *_MEDIA_READ), _OTHER_PART))
 
+KINDS = frozenset((ITEM, RECALLED))
+"""Of what is named in the input: what its items are."""
 _RECALLED = frozenset(("reasoning", "web_search_call"))
 """What was thought, or found, is not in these: their id is enough for a provider that has kept it. Unless it is there, in its encryption."""
 
@@ -57,11 +66,13 @@ class Input(msgspec.Struct, frozen=True):
     count: int = 1
     uses: tuple[tuple[str, str], ...] = ()
     recalls: bool = False
-    """Something in it may be more than it says: the provider adds what it keeps of that item."""
+    """Something in it is, or may be, more than it says: the provider adds what it keeps of that item."""
 
 
-def read_input(value: Any, write_units: set[str], media: Media, extras: Extras) -> Input:
-    """Walks the input. A string is one message; none at all is a request that goes on from what the provider keeps."""
+def read_input(value: Any, write_units: set[str], media: Media, extras: Extras, *, keeps_items: bool) -> Input:
+    """Walks the input. A string is one message; none at all is a request that goes on from what the provider keeps. `keeps_items`: whether the
+    ids of items mean something there.
+    """
     if value is None or type(value) is str:
         return Input()
     uses: list[tuple[str, str]] = []
@@ -70,20 +81,56 @@ def read_input(value: Any, write_units: set[str], media: Media, extras: Extras) 
     for index, item in enumerate(found):
         path = f"input[{index}]."
         fields.examine(item, _ITEM, path)
-        kind = fields.word(item, "type", path) or ("message" if "role" in item else "item_reference")
-        if kind == "item_reference":
-            fields.refuse_cost(path + "type", _REFERENCE)
+        kind = fields.word(item, "type", path) or ("message" if "role" in item else _REFERENCE)
+        if kind == _REFERENCE and not keeps_items:
+            fields.refuse_cost(path + "type", _KEPT_THERE)
+        if keeps_items and (use := _kept(item, kind, path)) is not None:
+            uses.append(use)
         if kind in _SHELL_ITEMS and not _is_elsewhere(item):
             _printed(item, path)
             continue
-        if kind not in _TEXT_ITEMS:
+        if kind != _REFERENCE and kind not in _TEXT_ITEMS:
             why = BySetting(f"of items of type {kind[:64]!r} the tokens are not counted before the call.")
             extras.take(path + "type", why, name=path + kind, holds=item)
             continue
-        recalls = recalls or (kind in _RECALLED and bool(item.get("id")) and not item.get("encrypted_content"))
+        recalls = recalls or kind == _REFERENCE or (kind in _RECALLED and _is_recalled(item))
         for name in ("content", "output"):
             _parts(item, name, path, write_units, media, uses, extras)
+    if sum(kind in KINDS for kind, _ in uses) > limits.request_items_max:
+        raise fields.invalid("input", f"refers to more than {limits.request_items_max} items that the provider keeps")
     return Input(len(found), tuple(uses), recalls)
+
+
+def items_named(members: Members) -> Iterator[tuple[str, str]]:
+    """The items that a request names and that are not in it, or that the provider may know more of. What is no input is none."""
+    found = members.get("input")
+    for index, item in enumerate(found if type(found) is list else ()):
+        if type(item) is dict:
+            path = f"input[{index}]."
+            use = _kept(item, fields.word(item, "type", path) or ("message" if "role" in item else _REFERENCE), path)
+            if use is not None:
+                yield use
+
+
+def _kept(item: Members, kind: str, path: str) -> tuple[str, str] | None:
+    """Under which id an item is kept by the provider, where that may be more than the item says."""
+    if kind == _REFERENCE:
+        return (ITEM, _id(item, path))
+    if (kind in _TEXT_ITEMS and kind not in _RECALLED) or (kind in _SHELL_ITEMS and not _is_elsewhere(item)) or not _is_recalled(item):
+        return None
+    return (ITEM if kind == "reasoning" and not item.get("content") else RECALLED, _id(item, path))
+
+
+def _is_recalled(item: Members) -> bool:
+    """Whether the provider is to add what it keeps of an item: it has an id, and no encryption of all that it was."""
+    return bool(item.get("id")) and not item.get("encrypted_content")
+
+
+def _id(item: Members, path: str) -> str:
+    name = fields.word(item, "id", path) or ""
+    if not is_id(name):
+        raise fields.invalid(path + "id", "cannot be an id")
+    return name
 
 
 def _printed(item: Members, path: str) -> None:

@@ -12,6 +12,7 @@ from farebox.dialects.extras import Bounds, Extras
 from farebox.dialects.media.asked import WHATEVER_FITS, Media
 from farebox.dialects.openai import request as chat
 from farebox.dialects.openai.responses import items, tools
+from farebox.dialects.openai.responses.kept import ID_CHARS_MAX, ITEM, is_id
 from farebox.dialects.openai.responses.tools import Tools
 from farebox.dialects.strict import Members, read_object
 from farebox.usage import IN_CACHE_WRITE_30M, Demand
@@ -46,7 +47,6 @@ _CONVERSATION = fields.names(("id",))
 _CACHE_OPTIONS = fields.names(("ttl", "comparison_response_id"), ("mode", "prewarm"))
 _TIERS = {"ultrafast": ("ultrafast", "priority", "default")}
 """Those that chats do not have."""
-_ID_CHARS_MAX = 256
 _NOTHING = Bounds("openai")
 
 
@@ -75,8 +75,8 @@ def sequence_of(ask: Ask) -> int:
     return facts_of(ask).sequence
 
 
-def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bounds = _NOTHING) -> Ask:
-    """Reads and bounds one request."""
+def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bounds = _NOTHING, keeps_items: bool = False) -> Ask:
+    """Reads and bounds one request. `keeps_items`: whether the provider keeps the items of a response under ids that can be named."""
     members = read_object(body)
     extras = Extras(admits)
     unknown = fields.examine(members, BODY, extras=extras)
@@ -85,11 +85,12 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
     fields.examine(fields.inner(members, "stream_options") or {}, _STREAM_OPTIONS, "stream_options.")
     write_units = {IN_CACHE_WRITE_30M}
     media = Media(rules="openai")
-    found = items.read_input(members.get("input"), write_units, media, extras)
+    found = items.read_input(members.get("input"), write_units, media, extras, keeps_items=keeps_items)
     asked = tools.read_tools(members, found.count, extras)
     chat.cache_unit(members, "prompt_cache_options", "", write_units, _CACHE_OPTIONS)
     cap = fields.integer(members, "max_output_tokens", least=_OUTPUT_TOKENS_LEAST)
     kept, before = _state(members)
+    adds = bool(before) or found.recalls
     own = bounds.input_tokens_max(body, members, messages=found.count, tools=asked.count, per_request=bounds.TOKENS_PER_REQUEST_OPENAI)
     own += media.tokens_max(model) - media.chars
     facts = Facts(asked.search_unit, asked.container_gb, "in_cache_write_12h" in write_units, asked.calls_set)
@@ -99,7 +100,7 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
         model=model,
         stream=fields.flag(members, "stream"),
         demand=Demand(
-            input_tokens_max=WHATEVER_FITS if before or found.recalls else _with_tools(own, asked, cap),
+            input_tokens_max=WHATEVER_FITS if adds else _with_tools(own, asked, cap),
             input_units=media.units(write_units),
             output_tokens_named=cap,
             output_tokens_min=_OUTPUT_TOKENS_LEAST,
@@ -114,9 +115,9 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
         cap_field="max_output_tokens",
         names=frozenset(members),
         background=fields.flag(members, "background"),
-        stores=("response",) if kept else (),
+        stores=(("response", ITEM) if keeps_items else ("response",)) if kept else (),
         uses=before + found.uses + _compared(members),
-        own_input_max=own if before and not asked.calls and not found.recalls else None,
+        own_input_max=own if adds and not asked.calls and (keeps_items or not found.recalls) else None,
         facts=facts,
     )
     return extras.onto(ask)
@@ -143,7 +144,7 @@ def _state(members: Members) -> tuple[bool, tuple[tuple[str, str], ...]]:
     conversation = members.get("conversation")
     if type(conversation) is dict:
         fields.examine(conversation, _CONVERSATION, "conversation.")
-        conversation = fields.text(conversation, "id", length_max=_ID_CHARS_MAX)
+        conversation = fields.text(conversation, "id", length_max=ID_CHARS_MAX)
     if conversation is not None:
         if type(conversation) is not str:
             raise fields.invalid("conversation", "must be a string or an object with an id")
@@ -159,6 +160,6 @@ def _compared(members: Members) -> tuple[tuple[str, str], ...]:
 
 
 def _id(field: str, value: str) -> str:
-    if not value or len(value) > _ID_CHARS_MAX or not (value.isascii() and value.isprintable()):
+    if not is_id(value):
         raise fields.invalid(field, "cannot be an id")
     return value

@@ -26,6 +26,21 @@ WHERE o.id = $2::text AND o.kind = $1::text AND o.expires_at > (extract(epoch FR
   AND EXISTS (SELECT 1 FROM above AS a WHERE a.provider = o.provider AND a.id = $3::text)
 ORDER BY o.provider;
 
+-- name: read_objects
+-- What is stored under any of these ids, and whether it is for this account. By the database's clock: $4 is not looked at.
+WITH not_asked AS (SELECT $4::bigint),
+asked AS (SELECT DISTINCT one.value COLLATE "C" AS id FROM json_array_elements_text($2::text::json) AS one (value))
+SELECT o.provider, o.kind, o.id, o.account, o.key, o.made_at, o.facts,
+       CASE WHEN o.account = $3::text OR EXISTS (
+         WITH RECURSIVE above (id, parent) AS (
+           SELECT a.id, a.parent FROM accounts AS a WHERE a.id = o.account
+           UNION ALL
+           SELECT a.id, a.parent FROM above AS below JOIN accounts AS a ON a.id = below.parent)
+         SELECT 1 FROM above WHERE above.id = $3::text) THEN 1::bigint ELSE 0::bigint END
+FROM asked CROSS JOIN objects AS o
+WHERE o.id = asked.id AND o.kind = $1::text AND o.expires_at > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+ORDER BY o.id, o.provider;
+
 -- name: drop_object
 -- The provider keeps it no longer.
 DELETE FROM objects AS o USING unnest($1::text[], $2::text[]) AS c (provider, id) WHERE o.provider = c.provider AND o.id = c.id;

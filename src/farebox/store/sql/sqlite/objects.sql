@@ -14,6 +14,20 @@ SELECT o.provider, o.kind, o.id, o.account, o.key, o.made_at, o.facts FROM objec
 WHERE o.id = ?2 AND o.kind = ?1 AND o.expires_at > ?4 AND EXISTS (SELECT 1 FROM above AS a WHERE a.provider = o.provider AND a.id = ?3)
 ORDER BY o.provider;
 
+-- name: read_objects
+-- What is stored under any of these ids, whoever has it, and whether it is for this account: one that made it, or is above the one that did.
+WITH asked (id) AS (SELECT DISTINCT value FROM json_each(?2))
+SELECT o.provider, o.kind, o.id, o.account, o.key, o.made_at, o.facts,
+       CASE WHEN o.account = ?3 OR EXISTS (
+         WITH RECURSIVE above (id, parent) AS (
+           SELECT a.id, a.parent FROM accounts AS a WHERE a.id = o.account
+           UNION ALL
+           SELECT a.id, a.parent FROM above AS below JOIN accounts AS a ON a.id = below.parent)
+         SELECT 1 FROM above WHERE above.id = ?3) THEN 1 ELSE 0 END
+FROM asked CROSS JOIN objects AS o
+WHERE o.id = asked.id AND o.kind = ?1 AND o.expires_at > ?4
+ORDER BY o.id, o.provider;
+
 -- name: drop_object
 -- The provider keeps it no longer.
 DELETE FROM objects WHERE provider = ? AND id = ?;
