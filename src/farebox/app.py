@@ -43,7 +43,7 @@ from farebox.store.batcher import Batcher
 from farebox.store.objects import Objects
 from farebox.store.opening import open_store
 from farebox.store.pricebook import publish, publishing
-from farebox.store.reading import Lookup, Reader
+from farebox.store.reading import Books, Lookup, Reader
 from farebox.store.reports import Reports
 from farebox.store.sweeper import Sweeper
 from farebox.store.waiting import Queue
@@ -120,8 +120,11 @@ class Running:
         self.quoter = quoter_of(settings, self.catalogue)
         self._ready = "starting"
 
-    async def begin(self) -> None:
-        """Books and ends what an earlier process left, fills an empty price book, and wires the way of a request."""
+    async def begin(self, known: Books | None = None) -> None:
+        """Books and ends what an earlier process left, fills an empty price book, and wires the way of a request.
+
+        `known`: what was read of this store's price book before; it is read again only if another version counts.
+        """
         settings, limits = self.settings, self.settings.limits
         self._loop = asyncio.get_running_loop()
         self.sweeper = Sweeper(
@@ -145,7 +148,7 @@ class Running:
         self._lookup = Lookup(settings.place)
         self._objects = Objects(settings.place, self.batcher, self.clock)
         self._waiting = Queue(settings.place, self.batcher, owner=self.owner, clock=self.clock)
-        self._shelf = Shelf(self._lookup, await self._lookup.books_since(None))
+        self._shelf = Shelf(self._lookup, await self._lookup.books_since(known))
         self.flights = Flights(
             calls_max=limits.calls_in_flight_max,
             drain_s=limits.drain_s_max,

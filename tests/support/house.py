@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, MutableSequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anthropic
 import apsw
@@ -28,6 +28,7 @@ from farebox.ledger.model import Charge, Key
 from farebox.logs import configure
 from farebox.money import parse_usd
 from farebox.serving import Asgi, QuietServer, Receive, Scope, Send, listening_socket, server
+from farebox.store.reading import Books
 from farebox.store.rows import charge_of
 from farebox.store.sqlite_connection import connect_reader
 from farebox.store.verify import Verdict, verify
@@ -235,11 +236,18 @@ async def until(true: Callable[[], object]) -> None:
             await asyncio.sleep(0.002)
 
 
-_filled: list[Path] = []
-"""A store with its price book filled, made once per test process: filling one takes longer than most tests."""
+class _Filled(NamedTuple):
+    """A store with its price book filled, and that book as a gateway read it."""
+
+    path: Path
+    books: Books
 
 
-async def _copy_filled_store(folder: Path) -> None:
+_filled: list[_Filled] = []
+"""Made once per test process: filling one takes longer than most tests, and reading its book longer than most calls."""
+
+
+async def _copy_filled_store(folder: Path) -> Books:
     if not _filled:
         place = Path(tempfile.mkdtemp(prefix="farebox-store-"))
         running = Running(settings_for(place, "http://127.0.0.1:9"))
@@ -249,8 +257,9 @@ async def _copy_filled_store(folder: Path) -> None:
         db = apsw.Connection(str(place / "farebox.db"))
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         db.close()
-        _filled.append(place / "farebox.db")
-    shutil.copy(_filled[0], folder / "farebox.db")
+        _filled.append(_Filled(place / "farebox.db", running._shelf.books()))
+    shutil.copy(_filled[0].path, folder / "farebox.db")
+    return _filled[0].books
 
 
 def _noting(app: Asgi, seen: MutableSequence[str]) -> Asgi:
@@ -281,13 +290,12 @@ async def open_house(
     vfs: str | None = None,
 ) -> AsyncIterator[House]:
     """A house in a folder; settings may depend on where the simulator is. At its end nothing may be held and every equation must hold."""
-    if not (folder / "farebox.db").exists():
-        await _copy_filled_store(folder)
+    known = None if (folder / "farebox.db").exists() else await _copy_filled_store(folder)
     simulator = await sim.serve("127.0.0.1", 0)
     more = settings(simulator.url) if callable(settings) else settings
     running = Running(settings_for(folder, sim_url or simulator.url, more), vfs=vfs)
     configure(running.settings.log)
-    await running.begin()
+    await running.begin(known)
     listening = listening_socket("127.0.0.1", 0)
     seen: list[str] = []
     front_server = server(front(_noting(running.app, seen), None))
