@@ -6,6 +6,7 @@ $0.0000036 an hour above the list and never below it.
 
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 
 import msgspec
@@ -48,7 +49,7 @@ def pico_of(dollars: Decimal, per: int, unit: str) -> int:
         raise InexactPriceError(f"${dollars} is negative")
     if dollars and not -_DIGITS_MAX <= dollars.adjusted() <= _DIGITS_MAX:
         raise InexactPriceError(f"${dollars} is not the size of any price there is")
-    exact = Fraction(dollars) * PICO_PER_USD / per
+    exact = _exact(dollars, per)
     if exact > (_PER_TOKEN_PICO_MAX if unit in _PRICED_LIKE_TOKENS else _PER_USE_PICO_MAX):
         raise InexactPriceError(f"${dollars} per {per} is more than any price there is")
     if exact.denominator != 1 and unit not in _TIME_UNITS:
@@ -58,4 +59,10 @@ def pico_of(dollars: Decimal, per: int, unit: str) -> int:
 
 def is_rounded(dollars: Decimal, per: int) -> bool:
     """Whether a price that `pico_of` takes is not a whole number of pico-dollars."""
-    return (Fraction(dollars) * PICO_PER_USD / per).denominator != 1
+    return _exact(dollars, per).denominator != 1
+
+
+@lru_cache(maxsize=4096)  # a list of ten thousand prices has some hundred amounts
+def _exact(dollars: Decimal, per: int) -> Fraction:
+    """Pico-dollars of a finite price."""
+    return Fraction(dollars) * PICO_PER_USD / per
