@@ -109,6 +109,22 @@ async def test_it_is_forgotten_in_time(objects: Objects, till: Till) -> None:
     assert till.home.rows("SELECT id FROM objects") == [("resp_2",)]
 
 
+async def test_however_many_have_gone_by_one_round_forgets_them(objects: Objects, till: Till) -> None:
+    """More are made in a busy moment than one statement forgets."""
+    await keep(objects, made("acc"), 3 * US_PER_DAY)
+    rows = till.home.rows("SELECT * FROM objects")
+    await keep(objects, made("acc", "old"), US_PER_S)
+    (old,) = [row for row in till.home.rows("SELECT * FROM objects") if row not in rows]
+    many = [tuple(f"old {number}" if value == "old" else value for value in old) for number in range(5000)]
+    await till.batcher.write("store_object", many)
+    assert till.home.rows("SELECT count(*) FROM objects") == [(5002,)]
+    till.home.go(61 * US_PER_S)
+    sweeper = Sweeper(till.place, till.batcher, owner="proc_2", clock=till.home.clock, alarm=print, replay_kept_s=3600)
+    await sweeper.sweep()
+    sweeper.close()
+    assert till.home.rows("SELECT * FROM objects") == rows
+
+
 def test_a_charge_and_the_objects_of_its_call_are_one_commit(desk: Desk) -> None:
     """The client may see an id when the charge is durable: then it is known whose it is. Neither is there without the other."""
     desk.play("topup acc 100\nhold a 60\nhold b 10")

@@ -23,6 +23,7 @@ from farebox.store.opening import connect
 
 _log = structlog.get_logger()
 _AT_ONCE_MAX = 200
+_FORGETTINGS_MAX = 20
 _NAME_BITS = 48
 _ROUNDS_KEPT = 3
 """After so many rounds without a word from the process that sweeps, another one does."""
@@ -101,7 +102,14 @@ class Sweeper:
         for grant_id in await self._names("overdue_grants", now, _AT_ONCE_MAX):
             await self._batcher.submit(BookExpiry(new_id("cmd"), grant_id))
         await self._batcher.write("forget_answers", [(now - self._replay_kept_us,)])
-        await self._batcher.write("forget_objects", [(now,)])
+        await self._forget_objects(now)
+
+    async def _forget_objects(self, now: int) -> None:
+        """So many at a time, that calls are decided in between; so often, that no load leaves more of them than it forgets."""
+        for _ in range(_FORGETTINGS_MAX):
+            if not await self._names("forgettable_object", now):
+                return
+            await self._batcher.write("forget_objects", [(now,)])
 
     async def _names(self, statement: str, *arguments: object) -> list[str]:
         return [row[0] for row in await self._apart.read(lambda: self._db.rows(statement, *arguments))]

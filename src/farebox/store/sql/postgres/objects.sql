@@ -45,6 +45,10 @@ ORDER BY o.id, o.provider;
 -- The provider keeps it no longer.
 DELETE FROM objects AS o USING unnest($1::text[], $2::text[]) AS c (provider, id) WHERE o.provider = c.provider AND o.id = c.id;
 
+-- name: forgettable_object
+-- Whether there is one.
+SELECT id FROM objects WHERE expires_at < $1::bigint ORDER BY expires_at LIMIT 1;
+
 -- name: forget_objects
 -- Whose an object is, long after its provider forgot it: the oldest first, so many at a time. One that is in use waits for the next round.
 DELETE FROM objects WHERE ctid = ANY (ARRAY(

@@ -32,6 +32,10 @@ ORDER BY o.id, o.provider;
 -- The provider keeps it no longer.
 DELETE FROM objects WHERE provider = ? AND id = ?;
 
+-- name: forgettable_object
+-- Whether there is one.
+SELECT id FROM objects WHERE expires_at < ?1 ORDER BY expires_at LIMIT 1;
+
 -- name: forget_objects
 -- Whose an object is, long after its provider forgot it: the oldest first, so many at a time.
 DELETE FROM objects WHERE (id, provider) IN (SELECT id, provider FROM objects WHERE expires_at < ?1 ORDER BY expires_at LIMIT 2000);
