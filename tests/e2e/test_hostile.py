@@ -1,7 +1,9 @@
 """Bad input from callers: every one is told clearly in the caller's words, moves nothing, and the gateway serves on."""
 
 import asyncio
+import gc
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -355,3 +357,22 @@ async def test_requests_on_one_connection_are_answered_in_order(house: House) ->
     counts = [int(part.split(b",")[0]) for part in seen.split(b'"completion_tokens":')[1:]]
     assert counts == [1, 2, 3]
     await house.agree()
+
+
+async def test_nothing_of_a_refused_request_is_kept(house: House) -> None:
+    """However many of them come, and however long the names in them are: anybody with a key could fill the memory."""
+    secret = await house.customer()
+    tracemalloc.start()
+    try:
+        for number in range(12):
+            assert await _refused(house, secret, f'{{"model":"{number}{"m" * 2**20}",{_MESSAGES}}}'.encode()) == "invalid_request"
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 4 * 2**20
+
+
+async def _refused(house: House, secret: str, body: bytes) -> str:
+    answer = await house.http.post(f"{house.url}/v1/chat/completions", headers={"authorization": f"Bearer {secret}"}, content=body)
+    return answer.headers["x-farebox-reason"]

@@ -149,9 +149,9 @@ async def after(load: Load, answers: int, do: Callable[[], Any]) -> None:
 
 
 async def answered(load: Load, calls: int) -> None:
-    """Returns when so many calls were answered that were begun from now on."""
+    """Returns when so many calls were answered, and none of them with a refusal, that were begun from now on."""
     before = len(load.told)
-    while sum(1 for told in load.told[before:] if told.answered) < calls:  # noqa: ASYNC110 - there is no event
+    while sum(1 for told in load.told[before:] if told.answered and told.status == 200) < calls:  # noqa: ASYNC110 - there is no event
         await asyncio.sleep(0.02)
 
 

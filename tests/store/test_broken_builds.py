@@ -22,7 +22,6 @@ from store.till import admitted, capture, hold
 from support.homes import PostgresHome
 from support.postgres import migrated_database, own_server
 
-SQL = statements("postgres")
 ROUNDS = 40
 TRIES = 400
 """Rounds in which something goes wrong sooner or later, on a machine that is busy with other things as well."""
@@ -34,8 +33,9 @@ def altered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str, str
     """Changes a statement of every connection that is made from now on."""
 
     def alter(name: str, part: str, by: str) -> None:
-        assert part in SQL[name]
-        monkeypatch.setitem(SQL, name, SQL[name].replace(part, by))
+        read = statements("postgres")  # now: whoever ran before may have had them read again
+        assert part in read[name]
+        monkeypatch.setitem(read, name, read[name].replace(part, by))
         postgres_writer._composed.cache_clear()
 
     yield alter

@@ -20,6 +20,7 @@ _WALK_FROM_BYTES = 32 * limits.KIB
 _BYTES_PER_VALUE_MIN = 2
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NAME_SHOWN_CHARS = 64
+_SPACES = " \t\n\r"
 
 
 def read_object(body: bytes) -> Members:
@@ -71,11 +72,11 @@ _scan = make_scanner(_DECODER)  # type: ignore[arg-type]  # the stub takes its o
 
 
 def _decode(text: str) -> Any:
-    """A document that begins at once and has nothing behind it, as nearly all do, needs no look for spaces around it."""
+    """A document that begins at once, as nearly all do, needs no look for spaces before it."""
     if text.startswith("{"):
         with contextlib.suppress(StopIteration):
             value, end = _scan(text, 0)
-            if end == len(text):
+            if end == len(text) or not text[end:].strip(_SPACES):
                 return value
     return _DECODER.decode(text)
 

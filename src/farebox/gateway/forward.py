@@ -142,8 +142,8 @@ def readable(answer: Answer, body: bytes) -> bytes | None:
 
 
 def upstream_request_id(answer: Answer) -> bytes:
-    """The id that the provider knows the call by; empty where it tells none."""
-    return next((value for name in _REQUEST_IDS if (value := answer.header(name))), b"")
+    """The id that the provider knows the call by, cut to what is kept of it; empty where it tells none."""
+    return next((value for name in _REQUEST_IDS if (value := answer.header(name))), b"")[: limits.upstream_request_id_bytes_max]
 
 
 def note(failure: UpstreamFailed, attempt: Attempt) -> None:

@@ -32,6 +32,7 @@ from farebox.usage import Other
 _SHOWN_MAX = 20
 _TERMS_MAX = 100_000
 _READERS_MAX = 10_000
+_NAME_CHARS_KEPT_MAX = 256
 _TERMS_OF_KEY_MAX = 64
 _NO_RUN = Caller()
 _PLAIN: dict[str, Callable[[Bounds], Dialect]] = {"gemini": Gemini, "elevenlabs": lambda _: DIALECTS["elevenlabs"], "bedrock": Bedrock}
@@ -80,9 +81,10 @@ class Quoter:
             reader = DIALECTS[dialect], ""
         else:
             reader = self._dialects[found[0].name], found[1] if found[0].azure else ""
-        if len(self._readers) >= _READERS_MAX:
-            self._readers.clear()
-        self._readers[dialect, model] = reader
+        if len(model) <= _NAME_CHARS_KEPT_MAX:
+            if len(self._readers) >= _READERS_MAX:
+                self._readers.clear()
+            self._readers[dialect, model] = reader
         return reader
 
     def read(self, route: Route, body: bytes, headers: Mapping[bytes, bytes]) -> Ask:

@@ -42,7 +42,7 @@ class Relay:
         if flight.cut:
             answer.abort()
         attempt.status = answer.status
-        attempt.upstream_request_id = forward.upstream_request_id(answer).decode("latin-1")[: limits.upstream_request_id_bytes_max]
+        attempt.upstream_request_id = forward.upstream_request_id(answer).decode("latin-1")
         attempt.timings.first_byte_us = self._since(call)
         try:
             await self._carry(call, attempt, answer, exchange, flight)

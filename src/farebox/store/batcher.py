@@ -137,7 +137,9 @@ class Batcher:
         self._thread.join()
 
     def _turned(self, loop: asyncio.AbstractEventLoop) -> None:
-        """A loop has done what it had at hand: all that it asked for meanwhile is one batch, for which the writer is woken once."""
+        """A loop has done what it had at hand: all that it asked for meanwhile is one batch, for which the writer is woken once. What a loop
+        asks in its very last turn is decided with whatever comes next.
+        """
         self._turning.discard(loop)
         self._rouse()
 
