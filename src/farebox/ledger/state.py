@@ -1,5 +1,6 @@
 """What the rules look at while they decide a batch, and how `deltas` change it. In memory; a store fills it."""
 
+from bisect import insort
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -146,9 +147,7 @@ class State:
 
     def add_grant(self, grant: Grant) -> None:
         self.grants[grant.id] = grant
-        grants = self.wallets.setdefault(grant.wallet, [])
-        grants.append(grant)
-        grants.sort(key=Grant.draw_order)
+        insort(self.wallets.setdefault(grant.wallet, []), grant, key=Grant.draw_order)
 
     def add_window(self, window: Window) -> Window:
         self.windows[window.counter, window.start] = window
