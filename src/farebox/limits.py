@@ -105,6 +105,8 @@ response_items_max = 256
 """Output items of one response that are remembered. What it has beyond them is nobody's: it cannot be referred to."""
 request_items_max = 1000
 """Items kept by the provider that one request may refer to."""
+request_objects_max = request_items_max + request_media_max
+"""Objects of every kind that one request may name: each is looked up."""
 counts_at_once_max = 8
 """Requests whose input is being counted before they are refused."""
 count_s_max = 5

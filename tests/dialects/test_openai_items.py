@@ -1,6 +1,7 @@
 """Items of responses: which of them a request names or brings back, and the most that each of an answer can be later."""
 
 import json
+import unicodedata
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 from farebox import limits
 from farebox.dialects import OpenAI
 from farebox.dialects.base import Ask, Made, Report
+from farebox.dialects.extras import Bounds
 from farebox.dialects.openai.hosts import HOSTS
 from farebox.dialects.openai.responses import kept
 from farebox.dialects.routes import match
 from farebox.errors import AmbiguousBody, CostUnbounded, InvalidRequest
+from farebox.usage import Extra
 
 RESPONSES = match("POST", "/openai/v1/responses", [])
 COUNTED = match("POST", "/openai/v1/responses/input_tokens", [])
@@ -45,7 +48,24 @@ NAMED: list[tuple[dict[str, Any], str | None]] = [
     ({"type": "reasoning", "id": "x_1", "summary": [], "content": None, "encrypted_content": ""}, "item"),
     ({"type": "reasoning", "id": "x_1", "content": [{"type": "reasoning_text", "text": "hm"}]}, "recalled_item"),
     ({"type": "web_search_call", "id": "x_1", "action": {"type": "search"}}, "recalled_item"),
-    ({"type": "reasoning", "id": "x_1", "encrypted_content": "abc"}, None),
+    ({"type": "reasoning", "id": "x_1", "encrypted_content": ["abc"]}, "item"),
+    ({"type": "reasoning", "id": "x_1", "encrypted_content": "abc"}, "sealed_item"),
+    ({"type": "web_search_call", "id": "x_1", "encrypted_content": "abc"}, "recalled_item"),
+    ({"id": "x_1", "role": None}, "item"),
+    ({"id": "x_1", "role": 7, "content": "hello"}, "item"),
+    ({"type": None, "id": "x_1", "role": "user"}, "item"),
+    ({"id": "x_1", "role": "user", "content": None}, "item"),
+    ({"type": "message", "id": "x_1"}, "item"),
+    ({"type": "message", "id": "x_1", "role": "assistant", "content": []}, "recalled_item"),
+    ({"role": "assistant", "id": "x_1", "content": ""}, "recalled_item"),
+    ({"type": "function_call", "id": "x_1", "call_id": "c", "name": "f"}, "item"),
+    ({"type": "function_call_output", "id": "x_1", "call_id": "c"}, "item"),
+    ({"type": "custom_tool_call", "id": "x_1", "call_id": "c", "name": "f"}, "item"),
+    ({"type": "shell_call", "id": "x_1", "call_id": "c"}, "item"),
+    ({"type": "local_shell_call_output", "id": "x_1"}, "item"),
+    ({"type": "function_call_output", "id": "x_1", "call_id": "c", "output": ""}, None),
+    ({"type": "shell_call", "id": "x_1", "call_id": "c", "action": {"commands": ["ls"]}, "environment": {"type": "local"}}, None),
+    ({"role": "user"}, None),
     ({"type": "reasoning", "summary": []}, None),
     ({"type": "message", "id": "x_1", "role": "assistant", "content": "hello"}, None),
     ({"role": "assistant", "id": "x_1", "content": "hello"}, None),
@@ -58,8 +78,9 @@ def test_what_the_provider_adds_is_named_and_bounded_by_its_window(item: dict[st
     """Until it is known what that was: then by the body and that. What is in the request by itself, is not looked up."""
     ask = asked(item, SAID)
     assert ask.uses == (((kind, "x_1"),) if kind else ())
-    assert (ask.demand.input_tokens_max > 10**9) == (kind is not None)
-    assert (ask.own_input_max is not None) == (kind is not None)
+    adds = kind in ("item", "recalled_item")
+    assert (ask.demand.input_tokens_max > 10**9) == adds
+    assert (ask.own_input_max is not None) == adds
     body = json.dumps({"model": "gpt-5", "input": [item, SAID]}).encode()
     assert OPENAI.ask(COUNTED, body, {}).uses == ask.uses
 
@@ -103,7 +124,35 @@ def test_a_request_names_a_limited_number_of_items(monkeypatch: pytest.MonkeyPat
         asked(*[{"id": f"x_{number}"} for number in range(4)])
 
 
-@pytest.mark.parametrize("host", sorted(HOSTS.keys() - {"azure"}))
+def count(**named: Any) -> Ask:
+    return OPENAI.ask(COUNTED, json.dumps({"model": "gpt-5", **named}).encode(), {})
+
+
+def test_what_costs_nothing_names_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be asked without money, again and again: items, files, both; and no more of them is read than may be."""
+    monkeypatch.setattr(limits, "request_items_max", 3)
+    monkeypatch.setattr(limits, "request_objects_max", 5)
+    items = [{"id": f"x_{number}"} for number in range(3)]
+    files = [{"type": "input_image", "file_id": "file_1"}] * 2
+    shown = {"role": "user", "content": files}
+    assert len(count(input=[*items, shown]).uses) == 5
+    with pytest.raises(InvalidRequest, match="more than 3 items"):
+        count(input=[*items, {"id": "x_4"}, {"id": {}}])
+    for more in ({"input": [*items, shown], "conversation": "conv_1"}, {"tools": [{"vector_store_ids": ["vs_1"] * 6}]}):
+        with pytest.raises(InvalidRequest, match="more than 5 objects"):
+            count(**more)
+
+
+@pytest.mark.parametrize("kind", ["image_generation_call", "mcp_list_tools", "compaction"])
+def test_what_a_setting_admits_is_looked_up_by_its_id(kind: str) -> None:
+    """Whatever it says to be encrypted: only compactions are."""
+    speaks = OpenAI(bounds=Bounds("openai", {f"input.{kind}": Extra(input_tokens=900)}))
+    plain, sealed = [asked({"type": kind, "id": "x_1", **more}, SAID, speaks=speaks) for more in ({}, {"encrypted_content": "abc"})]
+    assert plain.uses == (("recalled_item", "x_1"),)
+    assert sealed.uses == (("sealed_item" if kind == "compaction" else "recalled_item", "x_1"),)
+
+
+@pytest.mark.parametrize("host", sorted(HOSTS.keys() - {"azure", "openai"}))
 def test_where_ids_of_items_mean_nothing_none_is_named(host: str) -> None:
     """Another host may number them: what it recalls is bounded by its context window, and what is not in the request is refused."""
     speaks = OpenAI(host=HOSTS[host])
@@ -116,9 +165,14 @@ def test_where_ids_of_items_mean_nothing_none_is_named(host: str) -> None:
 
 
 def test_tools_of_the_provider_run_over_what_is_named_again_and_again() -> None:
-    """Then what is recorded of it is no bound."""
-    ask = asked({"id": "x_1"}, tools=[{"type": "web_search"}], max_output_tokens=100)
-    assert (ask.uses, ask.own_input_max) == ((("item", "x_1"),), None)
+    """And over what they found, and what was written: where that has no bound, what is recorded of the item is none."""
+    tools: dict[str, Any] = {"tools": [{"type": "web_search"}], "max_tool_calls": 3}
+    ask, plain = asked({"id": "x_1"}, **tools, max_output_tokens=100), asked({"id": "x_1"})
+    assert (ask.uses, ask.own_runs, plain.own_runs) == ((("item", "x_1"),), 4, 1)
+    assert ask.own_input_max is not None
+    assert plain.own_input_max is not None
+    assert 0 < ask.own_input_max - plain.own_input_max - 3 * limits.search_tokens_max - 100 < 300
+    assert asked({"id": "x_1"}, **tools).own_input_max is None
 
 
 # --- its answer --------------------------------------------------------------------------------------------------------------------------
@@ -158,6 +212,32 @@ def test_without_usage_only_bytes_bound_what_was_written() -> None:
     assert made == (Made("item", "msg_1", 5, 5), Made("item", "rs_1"))
 
 
+def test_where_nothing_was_written_by_its_usage_that_is_not_known() -> None:
+    """An item that is there was written for something: zeros are no figures."""
+    made = answered(message("hello"), {"type": "reasoning", "id": "rs_1"}, usage={"input_tokens": 0, "output_tokens": 0}).made
+    assert made == (Made("item", "msg_1", 5, 5), Made("item", "rs_1"))
+
+
+def test_normalising_may_make_more_of_what_is_read() -> None:
+    """One character of three bytes is eighteen others, in a message as in what a tool is called with."""
+    ligature = "\ufdfa"
+    grown = len(unicodedata.normalize("NFKC", ligature).encode())
+    assert answered(message(ligature)).made == (Made("item", "msg_1", grown, grown),)
+    call = {**CALL, "arguments": ligature}
+    (made,) = answered(call).made
+    assert made.tokens_anywhere_max == size(call) + grown - len(ligature.encode())
+
+
+def test_what_the_provider_added_to_a_message_counts_by_its_bytes() -> None:
+    """However few tokens were written."""
+    cited = [{"type": "url_citation", "url": "https://example.com/", "title": "\ufdfa"}]
+    said = message("hello")
+    said["content"][0]["annotations"] = cited
+    bytes_max = 5 + len(unicodedata.normalize("NFKC", json.dumps(cited, separators=(",", ":"), ensure_ascii=False)).encode())
+    assert bytes_max > 70
+    assert answered(said).made == (Made("item", "msg_1", bytes_max, bytes_max),)
+
+
 def test_what_is_not_kept_or_not_known_leaves_no_items() -> None:
     """`store` is false; the host is another; no id, or none that can be one; and of a very long output the first ones only."""
     assert answered(message("a"), ask=asked(SAID, store=False)).made == ()
@@ -185,6 +265,28 @@ def test_a_stream_tells_its_items_at_its_end_and_their_ids_before() -> None:
     assert meter.report().made == (Made("item", "msg_1", 3, 5),)
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "output": [], "usage": None}},
+        {"type": "response.incomplete", "response": {"id": "resp_1", "status": "incomplete", "output": [CALL], "usage": None}},
+        {"type": "response.completed", "response": "nothing"},
+        {"type": "response.completed"},
+    ],
+)
+def test_an_end_that_tells_no_items_takes_none_back(end: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client has seen those that were begun: they are still whose they were, up to as many as are remembered, each once."""
+    monkeypatch.setattr(limits, "response_items_max", 2)
+    meter = OPENAI.stream(asked(SAID, stream=True), {})
+    for event in ({"type": "response.output_item.added", "item": one} for one in (message(""), CALL, message("", "msg_2"))):
+        meter.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    meter.feed(b"data: " + json.dumps(end).encode() + b"\n\n")
+    for _ in range(2):
+        made = meter.report().made
+        assert sorted(one.id for one in made) == ["fc_1", "msg_1"]
+        assert Made("item", "msg_1") in made
+
+
 def test_one_that_goes_on_in_the_background_has_no_items_yet() -> None:
     """They are told with its end."""
     report = answered(status="queued", usage=None, ask=asked(SAID, background=True))
@@ -195,8 +297,9 @@ def test_one_that_goes_on_in_the_background_has_no_items_yet() -> None:
 def test_no_message_is_bounded_below_its_own_tokens(text: str, written: int) -> None:
     """No token covers less than a byte, and no more tokens come back than were written."""
     (made,) = kept.made_of([message(text)], written)
-    assert made.tokens_anywhere_max == len(text.encode("utf-8", "surrogatepass"))
-    assert made.tokens_max == min(written, made.tokens_anywhere_max)
+    read = text, unicodedata.normalize("NFKC", text)
+    assert made.tokens_anywhere_max == max(len(one.encode("utf-8", "surrogatepass")) for one in read)
+    assert made.tokens_max == min(written or made.tokens_anywhere_max, made.tokens_anywhere_max)
 
 
 @given(

@@ -6,55 +6,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import httpx
 import pytest
 
 from farebox import limits
 from support.house import House, open_house, until
-
-PLAIN, THINKS = "gpt-4o-mini", "gpt-5-mini"
-SEARCH = {"type": "web_search"}
-LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object"}}
-
-
-def user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
-def named(*names: str) -> list[dict[str, str]]:
-    return [{"type": "item_reference", "id": name} for name in names]
-
-
-async def ask(house: House, secret: str, given: Any, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
-    body = {"model": PLAIN, "input": given, "max_output_tokens": 128, **more}
-    return await house.http.post(f"{house.url}/v1/responses", headers={"authorization": f"Bearer {secret}", **(headers or {})}, json=body)
-
-
-async def items_of(house: House, secret: str, text: str = "hi", **more: Any) -> list[str]:
-    """The ids of what a response is made of."""
-    answer = await ask(house, secret, text, **more)
-    assert answer.status_code == 200, answer.text
-    return [str(item["id"]) for item in answer.json()["output"]]
-
-
-async def bound(house: House, secret: str, given: Any, **more: Any) -> int:
-    dry = await ask(house, secret, given, {"x-farebox-dry-run": "1"}, **more)
-    assert dry.status_code == 200, dry.text
-    return int(dry.json()["input_tokens_max"])
-
-
-def refused(answer: httpx.Response) -> tuple[int, str]:
-    assert answer.headers["x-farebox-reason"] == "not_found"
-    error = answer.json()["error"]
-    assert (error["type"], error["code"]) == ("invalid_request_error", "not_found")
-    return answer.status_code, error["message"]
-
-
-def facts(house: House, name: str) -> dict[str, Any]:
-    ((told,),) = house.rows("SELECT facts FROM objects WHERE kind = 'item' AND id = ?", name)
-    found: dict[str, Any] = json.loads(told)
-    return found
-
+from support.items import LOOK_UP, PLAIN, SEARCH, THINKS, ask, bound, count, facts, items_of, named, refused, user
 
 # --- what they cost --------------------------------------------------------------------------------------------------------------------
 
@@ -102,7 +58,7 @@ async def test_what_is_in_the_request_too_is_bounded_by_what_is_recorded_of_it(h
     thought, _ = await items_of(house, secret, "hi sim:reasoning=60", model=THINKS)
     again = [{"type": "reasoning", "id": thought, "summary": []}, user("go on")]
     assert await bound(house, secret, again, model=THINKS) < 2_000
-    answer = await ask(house, secret, "find it sim:web_search=1", tools=[SEARCH], max_tool_calls=1)
+    answer = await ask(house, secret, f"find it sim:web_search=1 sim:found={limits.search_tokens_max}", tools=[SEARCH], max_tool_calls=1)
     searched = [item for item in answer.json()["output"] if item["type"] == "web_search_call"]
     for given in ([*searched, user("go on")], [*named(*(item["id"] for item in searched)), user("go on")]):
         found = await bound(house, secret, given)
@@ -151,15 +107,26 @@ async def test_what_does_not_fit_by_the_window_is_counted_by_the_provider(house:
     await house.agree()
 
 
+def spelled(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """What names an item, or what it was, without saying what that was."""
+    name = {"id": item["id"]}
+    found = [*named(item["id"]), name, {**name, "role": None}, {**name, "type": None, "role": "user"}, {**name, "type": "message"}]
+    if item["type"] in ("reasoning", "function_call"):
+        found.append({**name, "type": item["type"], "summary": []})
+    return [*found, {**item, "encrypted_content": "x"}] if item["type"] != "reasoning" else found
+
+
 async def test_whatever_is_named_the_hold_covers_the_bill(house: House) -> None:
-    """Random turns: models, thoughts, searches, tools, streams; items named by reference, sent whole, several times, or left out."""
+    """Random turns: models, thoughts, searches that found much, pages cited, tools; items named in any spelling, sent whole, several times, or left
+    out.
+    """
     dice, secret = Random(20261121), await house.customer("500.00", None)
     kept: list[dict[str, Any]] = []
     for turn in range(60):
-        given: list[Any] = [dice.choice([one, *named(one["id"])]) for one in dice.choices(kept, k=dice.randint(0, min(6, len(kept))))]
-        words = " ".join(f"sim:{word}={dice.randint(1, 60)}" for word in ("output", "reasoning") if dice.random() < 0.6)
+        given: list[Any] = [dice.choice([one, *spelled(one)]) for one in dice.choices(kept, k=dice.randint(0, min(6, len(kept))))]
+        words = " ".join(f"sim:{word}={dice.randint(1, 60)}" for word in ("output", "reasoning", "annotations") if dice.random() < 0.6)
         tools = [LOOK_UP] if dice.random() < 0.3 else [SEARCH] if dice.random() < 0.3 else []
-        extra = " sim:tool=1" if tools == [LOOK_UP] else " sim:web_search=1" if tools else ""
+        extra = " sim:tool=1" if tools == [LOOK_UP] else f" sim:web_search=1 sim:found={dice.choice([0, 200, 9000])}" if tools else ""
         model, text = dice.choice([PLAIN, THINKS]), f"turn {turn} é {words}{extra}"
         answer = await ask(house, secret, [*given, user(text)], model=model, tools=tools)
         assert answer.status_code == 200, answer.text
@@ -184,10 +151,7 @@ async def test_another_accounts_item_does_not_exist(house: House, kind: str | No
     given = [{"type": kind, "id": name}, user("what did they say?")]
     theirs = refused(await ask(house, other, given, model=THINKS))
     assert theirs == (404, "There is no item of that id for this key.")
-    counting = await house.http.post(
-        f"{house.url}/v1/responses/input_tokens", headers={"authorization": f"Bearer {other}"}, json={"model": THINKS, "input": given}
-    )
-    assert refused(counting) == theirs
+    assert refused(await count(house, other, given, THINKS)) == theirs
     if kind != "web_search_call":
         nobodys = [{"type": kind, "id": name[:3] + "0" * (len(name) - 3)}, user("what did they say?")]
         assert refused(await ask(house, other, nobodys, model=THINKS)) == theirs
@@ -251,6 +215,7 @@ async def test_an_item_is_there_at_the_provider_that_keeps_it(tmp_path: Path) ->
         models = (THINKS, "azure/mind-gpt-5-mini")
         made = {model: await items_of(house, secret, "hi sim:reasoning=9", model=model) for model in models}
         for model in models:
+            assert {facts(house, name)["model"] for name in made[model]} == {THINKS}
             assert await bound(house, secret, [*named(*made[model]), user("go on")], model=model) < 2_000
             assert (await ask(house, secret, [*named(*made[model]), user("go on")], model=model)).status_code == 200
         before, reached = house.books(), len(await house.sim_calls())

@@ -75,6 +75,8 @@ class Ask(msgspec.Struct):
     """Where what is named (a response, items) brings more input than the body: the bound of the body alone. With the tokens recorded of all that
     it bounds the call; where they are not, `demand` does.
     """
+    own_runs: int = 1
+    """How often the model may run over all of that: once more for each call of the provider's own tools."""
     facts: Any = None
     """What the endpoint that read the request wants to know again when it reads the answer. Nobody else looks at it. Of a request in the
     background it is kept as JSON, and comes back as that gives it: lists and dicts.

@@ -30,6 +30,11 @@ def text_tokens_max(body: bytes, parsed: Any) -> int:
         return len(body)
     else:
         decoded = body.decode()
-    if decoded.isascii() or unicodedata.is_normalized("NFKC", decoded):
-        return len(body)
-    return max(len(body), len(unicodedata.normalize("NFKC", decoded).encode("utf-8", "surrogatepass")))
+    return max(len(body), normalised_bytes(decoded))
+
+
+def normalised_bytes(text: str) -> int:
+    """The bytes of a text that normalising changes, once it has; 0 for any other."""
+    if text.isascii() or unicodedata.is_normalized("NFKC", text):
+        return 0
+    return len(unicodedata.normalize("NFKC", text).encode("utf-8", "surrogatepass"))

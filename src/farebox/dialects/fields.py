@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from farebox import limits
 from farebox.dialects.extras import NO_SETTING, BySetting, Extras
 from farebox.dialects.strict import Members, shown
 from farebox.errors import AmbiguousBody, CostUnbounded, InvalidRequest
@@ -80,6 +81,11 @@ def _take(field: str, why: str, holds: Any, extras: Extras | None) -> None:
 def invalid(field: str, problem: str) -> InvalidRequest:
     """A field whose value cannot be used."""
     return InvalidRequest(problem=f"`{field}` {problem}.", field=field)
+
+
+def too_many_objects() -> InvalidRequest:
+    """More is named than can be looked up."""
+    return InvalidRequest(problem=f"The request names more than {limits.request_objects_max} objects that the provider keeps.")
 
 
 def text(members: Members, name: str, *, length_max: int) -> str:

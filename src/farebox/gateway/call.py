@@ -40,6 +40,7 @@ from farebox.gateway.upstream import Answer, FirstByteTimeout, UpstreamFailed
 from farebox.ledger.commands import Authorized, Refused, Repeated
 from farebox.ledger.plan import Policy
 from farebox.money import format_usd
+from farebox.providers.catalogue import Provider
 from farebox.providers.health import Turn
 from farebox.store.batcher import Batcher
 from farebox.store.reading import Books, Lookup
@@ -162,13 +163,12 @@ class Calls:
                 raise refusal
         return policy
 
-    async def _place_of(self, ask: Ask) -> tuple[str, str]:
+    async def _place_of(self, ask: Ask) -> tuple[Provider, str]:
         """The provider and model where a call would go, by what is remembered of prices; by what the ledger has now, where that does not know its model."""
         try:
-            provider, model = self._quoter.resolve(ask.dialect, ask.model, self._shelf.books())
+            return self._quoter.resolve(ask.dialect, ask.model, self._shelf.books())
         except Refusal:
-            provider, model = self._quoter.resolve(ask.dialect, ask.model, await self._shelf.refresh())
-        return provider.name, model
+            return self._quoter.resolve(ask.dialect, ask.model, await self._shelf.refresh())
 
     async def _plan(self, policy: Policy, ask: Ask, call: Call) -> Plan:
         try:

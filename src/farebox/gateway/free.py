@@ -171,7 +171,7 @@ class Free:
         if ask.model:
             allowed(policy.key, f"{provider.name}/{model}", ask.model)
         if ask.uses:
-            await self._owned.inform(policy, ask, provider.name, model)
+            await self._owned.inform(policy, ask, provider, model)
         return provider, model
 
     async def _note(self, route: Route, provider: Provider, answer: Answer, reply: bytes) -> None:

@@ -10,15 +10,17 @@ import msgspec
 
 from farebox import limits
 from farebox.clock import US_PER_S
+from farebox.dialects import fields
 from farebox.dialects.base import Ask, Made, Report
 from farebox.dialects.openai.parts import FILE
-from farebox.dialects.openai.responses.items import KINDS
+from farebox.dialects.openai.responses.items import KINDS, SEALED
 from farebox.dialects.openai.responses.kept import ITEM
 from farebox.errors import NotFound
 from farebox.gateway.attempt import Attempt
 from farebox.ledger.commands import Result
 from farebox.ledger.lasting import StoredObject
 from farebox.ledger.plan import Policy
+from farebox.providers.catalogue import Provider
 from farebox.store.objects import Facts, Object, Objects, encode_facts
 
 RESPONSE = "response"
@@ -39,9 +41,10 @@ def named(ask: Ask, report: Report | None) -> list[Made]:
 
 def left(attempt: Attempt, result: Result | None) -> tuple[StoredObject, ...]:
     """What an attempt leaves with its provider. How much that holds is known once it is charged by an exact report, or by its bytes."""
-    model, exact = attempt.plan.model, result is not None and result.completeness == "exact"
+    plan, exact = attempt.plan, result is not None and result.completeness == "exact"
+    model = plan.provider.behind(plan.model)  # what stands behind a deployment may change
     found = []
-    for made in named(attempt.plan.ask, attempt.report):
+    for made in named(plan.ask, attempt.report):
         tokens = result.tokens if made.kind == RESPONSE and result is not None else made.tokens_max
         facts = Facts(model, tokens if exact else None, made.tokens_anywhere_max)
         found.append(StoredObject(made.kind, made.id, lasts(made.kind), encode_facts(facts).decode()))
@@ -54,15 +57,20 @@ class Owned:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    async def inform(self, policy: Policy, ask: Ask, provider: str, model: str) -> None:
+    async def inform(self, policy: Policy, ask: Ask, provider: Provider, model: str) -> None:
         """Lets a call pass whose objects are its account's, at the provider that it goes to; what is known of them bounds it more tightly, where
         it was counted as this model counts: another one may take a picture, or a text, for many times the tokens.
         """
-        brought = [_brings(await self._one(policy, use, (provider,)), model) for use in ask.uses if use[0] not in KINDS]
-        brought += await self._items(policy, [use for use in ask.uses if use[0] in KINDS], provider, model)
+        if len(ask.uses) > limits.request_objects_max:
+            raise fields.too_many_objects()
+        model = provider.behind(model)
+        others = [use for use in ask.uses if use[0] not in KINDS]
+        found = {use: await self._one(policy, use, (provider.name,)) for use in dict.fromkeys(others)}
+        brought = [_brings(found[use], model) for use in others]
+        brought += await self._items(policy, [use for use in ask.uses if use[0] in KINDS], provider.name, model)
         known = [tokens for tokens in brought if tokens is not None]
         if ask.own_input_max is not None and len(known) == len(brought):
-            most = min(ask.demand.input_tokens_max, ask.own_input_max + sum(known))
+            most = min(ask.demand.input_tokens_max, (ask.own_input_max + sum(known)) * ask.own_runs)
             ask.demand = msgspec.structs.replace(ask.demand, input_tokens_max=most)
 
     async def keeper(self, policy: Policy, ask: Ask, providers: Collection[str]) -> str:
@@ -87,19 +95,23 @@ class Owned:
         await self._objects.drop(provider, identifier)
 
     async def _items(self, policy: Policy, uses: Collection[tuple[str, str]], provider: str, model: str) -> list[int | None]:
-        """The most tokens that each of some items brings. What is in the request may be an item that nobody keeps: of that nothing is known."""
+        """The most tokens that each of some items brings. What is in the request may be an item that nobody keeps: of that nothing is known. But it
+        may not be somebody else's at any provider: two of these may be names for one account there.
+        """
         if not uses:
             return []
         asked = sorted({identifier for _, identifier in uses})
-        known = {
-            one.object.id: one for one in await self._objects.find_all(ITEM, asked, policy.key.account) if one.object.provider == provider
-        }
+        rows = await self._objects.find_all(ITEM, asked, policy.key.account)
+        others = {row.object.id for row in rows if not row.own}
+        here = {row.object.id: row for row in rows if row.object.provider == provider}
         brought: list[int | None] = []
         for kind, identifier in uses:
-            found = known.get(identifier)
-            if (found is None and kind == ITEM) or (found is not None and not found.own):
+            found = here.get(identifier)
+            refused = (found is None or not found.own) if kind == ITEM else identifier in others
+            if refused:
                 raise NotFound(what=ITEM)
-            brought.append(found.object.facts.brings(model) if found is not None else None)
+            known = None if found is None else found.object.facts.brings(model)
+            brought.append(0 if kind == SEALED else known)
         return brought
 
     async def _one(self, policy: Policy, use: tuple[str, str], providers: Collection[str]) -> Object:

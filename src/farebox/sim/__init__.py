@@ -55,6 +55,7 @@ Words in the last user message ask for a behaviour; with none, a short sentence 
 | `sim:image_gen=1056`, `sim:image_gen_in=50` | output and input tokens of a response's image tool, at its own model; 100 more for each partial picture (OpenAI) |
 | `sim:tool_usage=missing` | a response's `tool_usage` left out; the output items are there (OpenAI) |
 | `sim:end=incomplete` `failed` `error` | how a response ends: by a content filter, failed without usage, or with nothing but the event `error` (OpenAI) |
+| `sim:found=9000`, `sim:annotations=2` | input tokens of what each search found, when it is named again (200 unless asked); pages that a message cites (OpenAI responses) |
 | `sim:polls=2` | how often a response in the background is found in progress before it is over; 1 unless asked (OpenAI) |
 | `sim:svg=200` | output tokens at the model that writes a drawing as SVG (OpenAI images) |
 | `sim:seconds=12` | how long the sound is that is transcribed; the words of a transcription stand in its `prompt` (OpenAI) |

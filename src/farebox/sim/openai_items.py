@@ -1,8 +1,9 @@
 """Output items that OpenAI keeps: named again by `item_reference`, or recalled by the id of an item that does not say all it was. Pure.
 
-**The rule.** An item that was kept is as many input tokens as it was output tokens, beside what every message is; a search brings again what it found,
-200 tokens; any other item is a quarter of its bytes. The reference itself is nothing. Reasoning that is sent with its id, but without its encryption,
-is recalled too: it must be kept. A search that is sent whole may be one that nobody keeps.
+**The rule.** An item that was kept is as many input tokens as it was output tokens, beside what every message is; a message brings its annotations, too,
+a quarter of their bytes; a search what it found, 200 tokens or as `sim:found` said; any other item is a quarter of its bytes. The reference itself is
+nothing. Reasoning that is sent with its id, but without its encryption, is recalled too: it must be kept. So must a message or a call that has an id
+in place of what it said. A search that is sent whole, whatever else is in it, or a message that is empty, may be one that nobody keeps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,9 @@ import msgspec
 
 from .desk import Kept
 from .generation import BYTES_PER_TOKEN, TOKENS_PER_MESSAGE, Generation
-from .openai_response import Item, items
+from .openai_response import Item, annotations, items
 from .reading import NOTHING, decode
 from .refusals import RefusedError, invalid
-
-FOUND_TOKENS = 200
-_WRITTEN = frozenset(("message", "function_call"))
 
 
 class KeptItem(msgspec.Struct, frozen=True):
@@ -41,10 +39,12 @@ class _Named(msgspec.Struct):
     role: str | None = None
     encrypted_content: str | None = None
     content: msgspec.Raw = NOTHING
+    arguments: msgspec.Raw = NOTHING
 
 
 _named = msgspec.json.Decoder(_Named)
-_NO_CONTENT = (b"", b"null", b"[]")
+_ABSENT = (b"", b"null")
+_NO_CONTENT = (*_ABSENT, b"[]", b'""')
 
 
 def keep(kept: Kept, generation: Generation) -> None:
@@ -71,7 +71,7 @@ def recall(written: Sequence[msgspec.Raw], kept: Kept, *, store: bool) -> Recall
         own.append(raw)
         if named.type == "reasoning" and named.id and not named.encrypted_content and bytes(named.content) in _NO_CONTENT:
             tokens += _find(kept, named.id, store=store).tokens
-        elif named.type == "web_search_call" and isinstance(found := kept.get(named.id or ""), KeptItem):
+        elif _may_be_kept(named) and isinstance(found := kept.get(named.id or ""), KeptItem):
             tokens += found.tokens
     return Recalled(own, tokens)
 
@@ -85,7 +85,18 @@ def shown(written: Sequence[msgspec.Raw], kept: Kept) -> Iterator[msgspec.Raw]:
 
 
 def _is_reference(named: _Named) -> bool:
-    return named.type == "item_reference" or (named.type is None and named.role is None)
+    if named.type == "item_reference" or (named.type is None and named.role is None):
+        return True
+    said = named.content if _is_message(named) else named.arguments if named.type == "function_call" else None
+    return said is not None and bool(named.id) and bytes(said) in _ABSENT
+
+
+def _may_be_kept(named: _Named) -> bool:
+    return named.type == "web_search_call" or (_is_message(named) and bytes(named.content) in _NO_CONTENT)
+
+
+def _is_message(named: _Named) -> bool:
+    return named.type in (None, "message")
 
 
 def _find(kept: Kept, name: str | None, *, store: bool) -> KeptItem:
@@ -104,6 +115,13 @@ def _tokens(generation: Generation, item: Item) -> int:
     kind = item["type"]
     if kind == "reasoning":
         return generation.reasoning
-    if kind in _WRITTEN:
+    if kind == "message":
+        cited = annotations(generation)
+        return generation.visible + (_quarter(cited) if cited else 0)
+    if kind == "function_call":
         return generation.visible
-    return FOUND_TOKENS if kind == "web_search_call" else -(-len(msgspec.json.encode(item)) // BYTES_PER_TOKEN)
+    return generation.ask.words.found if kind == "web_search_call" else _quarter(item)
+
+
+def _quarter(written: object) -> int:
+    return -(-len(msgspec.json.encode(written)) // BYTES_PER_TOKEN)

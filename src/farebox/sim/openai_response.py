@@ -99,8 +99,17 @@ def items(generation: Generation) -> Iterator[Item]:
 def message(generation: Generation, said: str) -> Item:
     """The message, finished."""
     status = "incomplete" if status_at_end(generation) == "incomplete" else "completed"
-    content = [{"type": "output_text", "text": said, "annotations": [], "logprobs": []}]
+    content = [{"type": "output_text", "text": said, "annotations": annotations(generation), "logprobs": []}]
     return {"id": f"msg_{generation.stem.decode()}", "type": "message", "status": status, "role": "assistant", "content": content}
+
+
+def annotations(generation: Generation) -> list[Item]:
+    """The pages that the message refers to."""
+    cited = {"type": "url_citation", "start_index": 0, "end_index": 0, "title": "Fares"}
+    return [
+        {**cited, "url": f"https://example.com/fares/{index}"}
+        for index in range(generation.ask.words.annotations if generation.visible else 0)
+    ]
 
 
 def function_call(generation: Generation, written: str) -> Item:

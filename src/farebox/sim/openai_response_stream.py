@@ -6,7 +6,7 @@ import msgspec
 
 from .dialect import Frame
 from .generation import Generation, argument_pieces, pieces, text
-from .openai_response import FAILURE, PICTURE, Item, asked_of, function_call, items, message, response, status_at_end
+from .openai_response import FAILURE, PICTURE, Item, annotations, asked_of, function_call, items, message, response, status_at_end
 
 Event = dict[str, object]
 _STAGES = {
@@ -72,8 +72,11 @@ def _message_events(generation: Generation, item: Item) -> Iterator[tuple[Event,
     for piece, tokens in pieces(generation):
         yield {"type": "response.output_text.delta", **place, "delta": piece, "logprobs": []}, tokens
     said = text(generation)
+    cited = annotations(generation)
+    for index, annotation in enumerate(cited):
+        yield {"type": "response.output_text.annotation.added", **place, "annotation_index": index, "annotation": annotation}, 0
     yield {"type": "response.output_text.done", **place, "text": said, "logprobs": []}, 0
-    yield {"type": "response.content_part.done", **place, "part": {**empty, "text": said}}, 0
+    yield {"type": "response.content_part.done", **place, "part": {**empty, "text": said, "annotations": cited}}, 0
     yield {"type": "response.output_item.done", "item": item}, 0
 
 

@@ -47,6 +47,8 @@ _NUMBERS = {
     "svg": (0, TOKENS_MAX),
     "seconds": (0, 100_000),
     "polls": (0, 1000),
+    "found": (0, 32_768),
+    "annotations": (0, 100),
 }
 _ONE_OF = {
     "usage": ("missing", "partial", "zero", "negative"),
@@ -161,6 +163,10 @@ class Words(msgspec.Struct, frozen=True, gc=False):
     """The service tier that serves the call, whatever it asked for."""
     end: str = ""
     """How a response ends, other than completed."""
+    found: int = 200
+    """Input tokens that a search of a response brings again when it is named."""
+    annotations: int = 0
+    """Pages that the message of a response refers to."""
 
     @property
     def at_once(self) -> bool:

@@ -4,8 +4,10 @@ Owns which model they are about, so that a key that may not use it may not ask. 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
+from farebox import limits
 from farebox.dialects import fields
 from farebox.dialects.base import Ask, Report, Route, StreamMeter
 from farebox.dialects.openai.chat import with_model_and_cap
@@ -45,9 +47,11 @@ class FreeRoute:
             demand=_FREE,
             unknown_fields=unknown,
             names=frozenset(members),
-            uses=tuple((kind, identifier) for name, kind in self._kept.items() if (identifier := _id(members, name)))
-            + (tuple(_within(members)) if self._kept else ())
-            + (tuple(self._within(members)) if self._within is not None else ()),
+            uses=_few(
+                ((kind, identifier) for name, kind in self._kept.items() if (identifier := _id(members, name))),
+                self._within(members) if self._within is not None else (),
+                _within(members) if self._kept else (),
+            ),
         )
 
     def rewrite(self, ask: Ask, body: bytes, *, model: str | None, output_cap: int | None) -> bytes:  # noqa: ARG002 - no output
@@ -61,6 +65,14 @@ class FreeRoute:
     def stream(self, ask: Ask, headers: Mapping[bytes, bytes]) -> StreamMeter:
         """Gathers the answer: there is no stream."""
         return WholeMeter(lambda body: self.read_answer(ask, body, headers))
+
+
+def _few(*named: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """All that is named. No more is read than may be: who asks for nothing that is paid for must not hold up those who do."""
+    found = tuple(islice(chain.from_iterable(named), limits.request_objects_max + 1))
+    if len(found) > limits.request_objects_max:
+        raise fields.too_many_objects()
+    return found
 
 
 def _within(members: Members) -> Iterator[tuple[str, str]]:

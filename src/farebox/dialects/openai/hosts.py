@@ -47,7 +47,11 @@ HOSTS = {
     "ollama": Host(),
     "gemini-openai": Host(both_caps=True, reasoning="beside", media="gemini"),
     "azure": OPENAI,
+    "openai": Host(keeps_items=True),
 }
+"""By the prices of `openai` a host may be OpenAI under another name, with what it keeps for all who are named there. Whether it is the same in
+all else nobody said.
+"""
 
 
 def host_of(name: str, prices: str) -> Host:

@@ -191,5 +191,6 @@ class ResponseMeter(HoldingMeter):
         ending = decode(_ENDING, data)
         found = read(self._ask, bytes(ending.response)) if ending is not None else Report(flags=("unreadable_answer",))
         found.response_id = found.response_id or self._id
+        found.made = kept.with_begun(found.made, self._begun)
         found.upstream_error = False  # a failed response is an end of its own: the client is shown it
         return found

@@ -54,10 +54,26 @@ _SHELL_ITEMS = frozenset(("shell_call", "shell_call_output"))
 """Text in other members than all the others: commands, and what they printed."""
 _PRINTED = fields.names(("stdout", "stderr"), ("outcome",), dict.fromkeys(("type", *_MEDIA_READ), _OTHER_PART))
 
-KINDS = frozenset((ITEM, RECALLED))
+SEALED = "sealed_item"
+"""An item that says all that it is, in its encryption. It may be one that nobody keeps, but not somebody else's."""
+KINDS = frozenset((ITEM, RECALLED, SEALED))
 """Of what is named in the input: what its items are."""
-_RECALLED = frozenset(("reasoning", "web_search_call"))
-"""What was thought, or found, is not in these: their id is enough for a provider that has kept it. Unless it is there, in its encryption."""
+_SEALABLE = frozenset(("reasoning", "compaction"))
+"""Elsewhere a member of that name says nothing."""
+_SAID_BY = {
+    "message": "content",
+    "function_call": "arguments",
+    "function_call_output": "output",
+    "custom_tool_call": "input",
+    "custom_tool_call_output": "output",
+    "local_shell_call": "action",
+    "local_shell_call_output": "output",
+    "apply_patch_call": "operation",
+    "apply_patch_call_output": "call_id",
+    "shell_call": "action",
+    "shell_call_output": "output",
+}
+"""The member that says what an item is. Without it an item with an id is one that the provider has to know."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -76,16 +92,18 @@ def read_input(value: Any, write_units: set[str], media: Media, extras: Extras, 
     if value is None or type(value) is str:
         return Input()
     uses: list[tuple[str, str]] = []
-    recalls = False
+    recalls, named = False, 0
     found = fields.objects(value, "input")
     for index, item in enumerate(found):
         path = f"input[{index}]."
         fields.examine(item, _ITEM, path)
-        kind = fields.word(item, "type", path) or ("message" if "role" in item else _REFERENCE)
+        kind = _kind(item, path)
         if kind == _REFERENCE and not keeps_items:
             fields.refuse_cost(path + "type", _KEPT_THERE)
-        if keeps_items and (use := _kept(item, kind, path)) is not None:
-            uses.append(use)
+        kept = _kept(item, kind)
+        if keeps_items and kept is not None:
+            named = _one_more(named)
+            uses.append((kept, _id(item, path)))
         if kind in _SHELL_ITEMS and not _is_elsewhere(item):
             _printed(item, path)
             continue
@@ -93,37 +111,54 @@ def read_input(value: Any, write_units: set[str], media: Media, extras: Extras, 
             why = BySetting(f"of items of type {kind[:64]!r} the tokens are not counted before the call.")
             extras.take(path + "type", why, name=path + kind, holds=item)
             continue
-        recalls = recalls or kind == _REFERENCE or (kind in _RECALLED and _is_recalled(item))
+        recalls = recalls or kept in (ITEM, RECALLED)
         for name in ("content", "output"):
             _parts(item, name, path, write_units, media, uses, extras)
-    if sum(kind in KINDS for kind, _ in uses) > limits.request_items_max:
-        raise fields.invalid("input", f"refers to more than {limits.request_items_max} items that the provider keeps")
     return Input(len(found), tuple(uses), recalls)
 
 
 def items_named(members: Members) -> Iterator[tuple[str, str]]:
     """The items that a request names and that are not in it, or that the provider may know more of. What is no input is none."""
     found = members.get("input")
+    named = 0
     for index, item in enumerate(found if type(found) is list else ()):
         if type(item) is dict:
             path = f"input[{index}]."
-            use = _kept(item, fields.word(item, "type", path) or ("message" if "role" in item else _REFERENCE), path)
-            if use is not None:
-                yield use
+            kept = _kept(item, _kind(item, path))
+            if kept is not None:
+                named = _one_more(named)
+                yield kept, _id(item, path)
 
 
-def _kept(item: Members, kind: str, path: str) -> tuple[str, str] | None:
-    """Under which id an item is kept by the provider, where that may be more than the item says."""
+def _kind(item: Members, path: str) -> str:
+    """What an item is. One that does not say so by its type, or has an id in place of what it was, refers to what the provider keeps."""
+    kind = fields.word(item, "type", path) or ("message" if type(item.get("role")) is str else _REFERENCE)
+    said = _SAID_BY.get(kind)
+    return _REFERENCE if said is not None and item.get("id") and item.get(said) is None else kind
+
+
+def _kept(item: Members, kind: str) -> str | None:
+    """As what an item is looked up, where the provider may know more of it than it says; None where nothing is added by its id."""
     if kind == _REFERENCE:
-        return (ITEM, _id(item, path))
-    if (kind in _TEXT_ITEMS and kind not in _RECALLED) or (kind in _SHELL_ITEMS and not _is_elsewhere(item)) or not _is_recalled(item):
+        return ITEM
+    if not item.get("id"):
         return None
-    return (ITEM if kind == "reasoning" and not item.get("content") else RECALLED, _id(item, path))
+    if kind in _SEALABLE and type(sealed := item.get("encrypted_content")) is str and sealed:
+        return SEALED
+    if kind == "reasoning":
+        return RECALLED if item.get("content") else ITEM
+    if kind == "message":
+        return None if item.get("content") else RECALLED
+    if kind in _SHELL_ITEMS:
+        return RECALLED if _is_elsewhere(item) else None
+    return None if kind in _TEXT_ITEMS and kind != "web_search_call" else RECALLED
 
 
-def _is_recalled(item: Members) -> bool:
-    """Whether the provider is to add what it keeps of an item: it has an id, and no encryption of all that it was."""
-    return bool(item.get("id")) and not item.get("encrypted_content")
+def _one_more(named: int) -> int:
+    """Each is looked up."""
+    if named >= limits.request_items_max:
+        raise fields.invalid("input", f"refers to more than {limits.request_items_max} items that the provider keeps")
+    return named + 1
 
 
 def _id(item: Members, path: str) -> str:

@@ -1,12 +1,16 @@
 """What a provider keeps of a response: its items, each with the most input that it can be when a later request names it (providers.md §1.2).
 
 What was written is at most the tokens that were written, and at most a token for each byte that it shows. What was thought is not shown. What was
-found by a search is not in the item either. Of anything else nothing is known but its id. Owns these bounds; whose the items are, is decided elsewhere.
+found by a search is not in the item either. The provider adds annotations to a message: these count by their bytes, whatever was written. Of anything
+else nothing is known but its id. Owns these bounds; whose the items are, is decided elsewhere.
 """
 
 from typing import Any
 
+import msgspec
+
 from farebox import limits
+from farebox.dialects import bounds
 from farebox.dialects.base import Made
 from farebox.dialects.meter import as_text, size
 
@@ -21,10 +25,18 @@ _SEARCHED = frozenset(("web_search_call",))
 
 
 def made_of(output: Any, written: int | None) -> tuple[Made, ...]:
-    """The items of an answer's `output`. `written`: all its output tokens; None where the usage is not known."""
+    """The items of an answer's `output`. `written`: all its output tokens; None where the usage is not known. None at all is as good as that: there
+    is no item that nothing was written for.
+    """
     items = output if type(output) is list else []
-    found = [made for item in items[: limits.response_items_max] if type(item) is dict and (made := _made(item, written)) is not None]
-    return tuple(found)
+    found = (_made(item, written or None) for item in items[: limits.response_items_max] if type(item) is dict)
+    return tuple(made for made in found if made is not None)
+
+
+def with_begun(made: tuple[Made, ...], begun: list[Made]) -> tuple[Made, ...]:
+    """The items that an answer tells at its end, and those that were begun and are not among them: an answer that fails may tell none."""
+    told = {one.id for one in made}
+    return (*made, *(one for one in begun if one.id not in told))[: limits.response_items_max]
 
 
 def begun(item: dict[str, Any]) -> Made | None:
@@ -42,23 +54,38 @@ def _made(item: dict[str, Any], written: int | None) -> Made | None:
     name, kind = _name(item), as_text(item.get("type"))
     if not name:
         return None
-    shown = _bytes(item, kind)
+    parts = _parts(item) if kind == _MESSAGE else None
+    shown = _shown(item, kind, parts)
     if shown is None:
         return Made(ITEM, name, written if kind in _THOUGHT else None)
-    return Made(ITEM, name, shown if written is None or kind in _SEARCHED else min(shown, written), shown)
+    added = kind in _SEARCHED or any(part.get("annotations") for part in parts or ())
+    return Made(ITEM, name, shown if written is None or added else min(shown, written), shown)
 
 
-def _bytes(item: dict[str, Any], kind: str) -> int | None:
+def _shown(item: dict[str, Any], kind: str, parts: list[dict[str, Any]] | None) -> int | None:
     """The most that an item can be for any model, by its bytes; None where they do not say."""
     if kind in _SEARCHED:
-        return limits.search_tokens_max + size(item)
+        return limits.search_tokens_max + _bytes(item)
     if kind in _SHOWN:
-        return size(item)
+        return _bytes(item)
+    return None if parts is None else sum(_bytes(part.get(name)) for part in parts for name in ("text", "refusal", "annotations"))
+
+
+def _parts(item: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The parts of a message; None where one of them is not text."""
     content = item.get("content")
-    if kind != _MESSAGE or type(content) is not list:
+    if type(content) is not list:
         return None
     parts = [part for part in content if type(part) is dict and part.get("type") in ("output_text", "refusal")]
-    return sum(size(part.get("text")) + size(part.get("refusal")) for part in parts) if len(parts) == len(content) else None
+    return parts if len(parts) == len(content) else None
+
+
+def _bytes(value: Any) -> int:
+    """Of a text, or of the JSON of anything else: as it stands, or normalised, whichever is more (`bounds.text_tokens_max`)."""
+    if value is None or value == []:
+        return 0
+    text = value if type(value) is str else msgspec.json.encode(value).decode()
+    return max(size(text), bounds.normalised_bytes(text))
 
 
 def _name(item: dict[str, Any]) -> str:

@@ -93,6 +93,7 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
     adds = bool(before) or found.recalls
     own = bounds.input_tokens_max(body, members, messages=found.count, tools=asked.count, per_request=bounds.TOKENS_PER_REQUEST_OPENAI)
     own += media.tokens_max(model) - media.chars
+    run = _run(own, asked, cap)
     facts = Facts(asked.search_unit, asked.container_gb, "in_cache_write_12h" in write_units, asked.calls_set)
     ask = Ask(
         dialect="openai",
@@ -100,7 +101,7 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
         model=model,
         stream=fields.flag(members, "stream"),
         demand=Demand(
-            input_tokens_max=WHATEVER_FITS if adds else _with_tools(own, asked, cap),
+            input_tokens_max=WHATEVER_FITS if adds or run is None else run * (1 + asked.calls),
             input_units=media.units(write_units),
             output_tokens_named=cap,
             output_tokens_min=_OUTPUT_TOKENS_LEAST,
@@ -117,19 +118,20 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
         background=fields.flag(members, "background"),
         stores=(("response", ITEM) if keeps_items else ("response",)) if kept else (),
         uses=before + found.uses + _compared(members),
-        own_input_max=own if adds and not asked.calls and (keeps_items or not found.recalls) else None,
+        own_input_max=run if adds and (keeps_items or not found.recalls) else None,
+        own_runs=1 + asked.calls,
         facts=facts,
     )
     return extras.onto(ask)
 
 
-def _with_tools(own: int, asked: Tools, cap: int | None) -> int:
-    """Every call of a server tool runs the model again, over all there was before: the request, what was found, and what was written."""
+def _run(own: int, asked: Tools, cap: int | None) -> int | None:
+    """What one run of the model reads at most. Every call of a server tool is another one, over all there was before: the request, what was found,
+    and what was written. None: nothing bounds what is written.
+    """
     if not asked.calls:
         return own
-    if cap is None:
-        return WHATEVER_FITS
-    return (1 + asked.calls) * (own + asked.calls * limits.search_tokens_max + cap)
+    return None if cap is None else own + asked.calls * limits.search_tokens_max + cap
 
 
 def _state(members: Members) -> tuple[bool, tuple[tuple[str, str], ...]]:
