@@ -152,7 +152,7 @@ def test_what_a_setting_admits_is_looked_up_by_its_id(kind: str) -> None:
     assert sealed.uses == (("sealed_item" if kind == "compaction" else "recalled_item", "x_1"),)
 
 
-@pytest.mark.parametrize("host", sorted(HOSTS.keys() - {"azure", "openai"}))
+@pytest.mark.parametrize("host", sorted(HOSTS.keys() - {"azure"}))
 def test_where_ids_of_items_mean_nothing_none_is_named(host: str) -> None:
     """Another host may number them: what it recalls is bounded by its context window, and what is not in the request is refused."""
     speaks = OpenAI(host=HOSTS[host])
@@ -236,6 +236,16 @@ def test_what_the_provider_added_to_a_message_counts_by_its_bytes() -> None:
     bytes_max = 5 + len(unicodedata.normalize("NFKC", json.dumps(cited, separators=(",", ":"), ensure_ascii=False)).encode())
     assert bytes_max > 70
     assert answered(said).made == (Made("item", "msg_1", bytes_max, bytes_max),)
+
+
+def test_what_is_nested_too_deep_to_be_measured_is_not_known() -> None:
+    """Whose it is, is."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    said = message("hello")
+    said["content"][0]["annotations"] = deep
+    assert kept.made_of([said, {**CALL, "arguments": deep}], 5) == (Made("item", "msg_1"), Made("item", "fc_1"))
 
 
 def test_what_is_not_kept_or_not_known_leaves_no_items() -> None:

@@ -130,7 +130,9 @@ async def test_going_on_at_another_model_is_not_bounded_by_what_the_first_one_co
 
 @pytest.mark.parametrize("kind", ["reasoning", "web_search_call"])
 async def test_an_item_that_the_provider_recalls_by_its_id_is_not_bounded_by_its_bytes(house: House, kind: str) -> None:
-    """What was thought is kept by the provider: some bytes of a name may bring all of it into the prompt. Encrypted it is there, and counts."""
+    """What was thought is kept by the provider: some bytes of a name may bring all of it into the prompt. Encrypted it is there, and counts; what was
+    found is never there, whatever else is.
+    """
     secret = await house.customer("50.00", None)
     bounds = {}
     for how_much, more in {"named": {"id": "rs_1"}, "whole": {"id": "rs_1", "encrypted_content": "x" * 900}}.items():
@@ -139,7 +141,7 @@ async def test_an_item_that_the_provider_recalls_by_its_id_is_not_bounded_by_its
         dry = await post(house, secret, "/v1/responses", asked, **{"x-farebox-dry-run": "1"})
         bounds[how_much] = dry.json()["input_tokens_max"]
     assert bounds["named"] >= 200_000
-    assert 900 < bounds["whole"] < 3_000
+    assert 900 < bounds["whole"] < 3_000 or (kind == "web_search_call" and bounds["whole"] == bounds["named"])
 
 
 async def test_what_is_recalled_is_counted_by_the_provider_before_it_is_refused(house: House) -> None:

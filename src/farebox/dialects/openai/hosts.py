@@ -33,6 +33,10 @@ class Host(msgspec.Struct, frozen=True):
 
 OPENAI = Host(both_caps=True, media="openai", keeps_items=True)
 UNKNOWN = Host()
+AT_ITS_PRICES = Host(keeps_items=True)
+"""By the prices of OpenAI a host may be OpenAI under another name, with what it keeps for all of these names. Whether it is the same in all else, nobody
+said.
+"""
 HOSTS = {
     "deepseek": Host(),
     "mistral": Host(tells_usage=True),
@@ -47,13 +51,9 @@ HOSTS = {
     "ollama": Host(),
     "gemini-openai": Host(both_caps=True, reasoning="beside", media="gemini"),
     "azure": OPENAI,
-    "openai": Host(keeps_items=True),
 }
-"""By the prices of `openai` a host may be OpenAI under another name, with what it keeps for all who are named there. Whether it is the same in
-all else nobody said.
-"""
 
 
 def host_of(name: str, prices: str) -> Host:
     """The host of a provider: by its own name, else by whose prices it has (a second account at the same one)."""
-    return HOSTS.get(name) or HOSTS.get(prices, UNKNOWN)
+    return HOSTS.get(name) or (AT_ITS_PRICES if prices == "openai" else HOSTS.get(prices, UNKNOWN))

@@ -55,7 +55,10 @@ def _made(item: dict[str, Any], written: int | None) -> Made | None:
     if not name:
         return None
     parts = _parts(item) if kind == _MESSAGE else None
-    shown = _shown(item, kind, parts)
+    try:
+        shown = _shown(item, kind, parts)
+    except RecursionError:  # nested as deep as could be read, which is too deep to be written
+        shown = None
     if shown is None:
         return Made(ITEM, name, written if kind in _THOUGHT else None)
     added = kind in _SEARCHED or any(part.get("annotations") for part in parts or ())
