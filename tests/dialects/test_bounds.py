@@ -47,3 +47,20 @@ def test_messages_and_tools_add_their_templates() -> None:
     """The constants are in one place."""
     plain = bounds.input_tokens_max(b"{}", {}, messages=0, tools=0, per_request=0)
     assert bounds.input_tokens_max(b"{}", {}, messages=2, tools=3, per_request=5) == plain + 2 * 16 + 3 * 64 + 5
+
+
+def test_a_long_run_of_marks_is_bounded_without_sorting_it() -> None:
+    """Sorting one takes the square of its length, and anybody may send one: a megabyte took minutes."""
+    hostile = "a" + "\u0301" * 300_000 + "\u0316" * 300_000
+    assert bounds.normalised_bytes(hostile) == 11 * len(hostile.encode())
+    most = "a" + "\u0301" * 16 + "\u0316" * 16
+    assert bounds.normalised_bytes(most * 3) == len(unicodedata.normalize("NFKC", most * 3).encode())
+
+
+def test_every_character_that_is_a_mark_is_known_as_one_and_none_grows_more() -> None:
+    """Of all there are: whatever is taken apart into marks alone lengthens a run of them."""
+    every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    marks = [one for one in every if all(map(unicodedata.combining, unicodedata.normalize("NFKD", one)))]
+    assert len(marks) > 800
+    assert all(bounds.normalised_bytes(one * 33) == 33 * 11 * len(one.encode()) for one in marks)
+    assert max(len(unicodedata.normalize("NFKC", one).encode()) / len(one.encode()) for one in every) == 11

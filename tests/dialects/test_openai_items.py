@@ -58,6 +58,7 @@ NAMED: list[tuple[dict[str, Any], str | None]] = [
     ({"type": "message", "id": "x_1"}, "item"),
     ({"type": "message", "id": "x_1", "role": "assistant", "content": []}, "recalled_item"),
     ({"role": "assistant", "id": "x_1", "content": ""}, "recalled_item"),
+    ({"type": "function_call", "id": "x_1", "call_id": "c", "name": "f", "arguments": ""}, "recalled_item"),
     ({"type": "function_call", "id": "x_1", "call_id": "c", "name": "f"}, "item"),
     ({"type": "function_call_output", "id": "x_1", "call_id": "c"}, "item"),
     ({"type": "custom_tool_call", "id": "x_1", "call_id": "c", "name": "f"}, "item"),
@@ -325,3 +326,20 @@ def test_no_output_makes_it_fail(output: Any) -> None:
     ):
         for made in kept.made_of(told, 5):
             assert made.id.isprintable()
+
+
+def test_what_a_program_prints_is_bounded_by_nothing() -> None:
+    """A search finds so much and no more; of what runs in a container only the context window is known, for each time that it is read."""
+    loop: dict[str, Any] = {"previous_response_id": "resp_1", "max_output_tokens": 100, "max_tool_calls": 2}
+    found = asked(SAID, tools=[{"type": "web_search"}], **loop)
+    ran = asked(SAID, tools=[{"type": "code_interpreter", "container": {"type": "auto"}}], **loop)
+    assert found.own_input_max is not None
+    assert ran.own_input_max is None
+    assert ran.demand.prompts == 3
+
+
+def test_how_often_a_request_is_read_is_known() -> None:
+    """A mode of thinking that may read it several times is refused."""
+    assert asked(SAID, reasoning={"mode": "standard", "effort": "low"}).model == "gpt-5"
+    with pytest.raises(CostUnbounded, match=r"reasoning\.mode"):
+        asked(SAID, reasoning={"mode": "pro"})

@@ -122,3 +122,34 @@ async def test_tools_of_the_provider_read_what_is_named_as_often_as_they_run(hou
     assert await bound(house, secret, given, **tools, max_output_tokens=None) > 2 * most
     assert (await ask(house, secret, given, **tools)).status_code == 200
     await house.agree_with(2)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"truncation": "auto"}, {}),
+        ({"reasoning": {"context": "current_turn"}}, {}),
+        ({}, {"reasoning": {"context": "all_turns"}}),
+    ],
+)
+async def test_what_the_provider_may_have_left_out_is_held_for_when_it_may_come_back(
+    house: House, first: dict[str, Any], then: dict[str, Any]
+) -> None:
+    """A response that goes on from one brings what that one's provider did not show its model: more than its own count."""
+    secret = await house.customer("50.00", None)
+    plain = (await ask(house, secret, "hi sim:reasoning=90", model=THINKS, reasoning={"context": "all_turns"})).json()["id"]
+    less = (await ask(house, secret, "hi sim:reasoning=90", model=THINKS, **first)).json()["id"]
+    assert await bound(house, secret, "go on", model=THINKS, previous_response_id=plain) < 3_000
+    assert await bound(house, secret, "go on", model=THINKS, previous_response_id=less, **then) > 100_000
+    await house.agree_with(2)
+
+
+async def test_an_id_that_cannot_be_one_is_nobodys(house: House) -> None:
+    """No store takes every text; nor does a free count fail on one."""
+    secret = await house.customer()
+    part = '{"type":"input_file","file_id":"\\ud800"}'
+    body = f'{{"model":"{THINKS}","input":[{{"role":"user","content":[{part}]}}]}}'.encode()
+    headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
+    for path in ("/v1/responses/input_tokens", "/v1/responses"):
+        answer = await house.http.post(f"{house.url}{path}", headers=headers, content=body)
+        assert answer.status_code in (400, 404), answer.text

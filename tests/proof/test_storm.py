@@ -15,7 +15,7 @@ from proof.conftest import SOAK
 from proof.load import Load, Shape
 from support.postgres import End
 
-ROUNDS = 200 if SOAK else 4
+ROUNDS = 200 if SOAK else 3
 CLIENTS = 24
 LIMIT = "0.01"
 SHAPES = [

@@ -75,6 +75,8 @@ class Ask(msgspec.Struct):
     """Where what is named (a response, items) brings more input than the body: the bound of the body alone. With the tokens recorded of all that
     it bounds the call; where they are not, `demand` does.
     """
+    leaves_total: bool = True
+    """Whether a response's own tokens are all that it can bring to one that goes on from it. Not where the provider left something out."""
     own_runs: int = 1
     """How often the model may run over all of that: once more for each call of the provider's own tools."""
     facts: Any = None

@@ -5,9 +5,17 @@ normalise its text first (NFKC), which can make it longer. What the provider add
 """
 
 import json
+import re
 import unicodedata
 from typing import Any
 
+_MARKS_FROM, _MARKS_TO = 0x300, 0x1E950
+_MARKS_MADE_OF_MARKS = "\u0f73\u0f75\u0f81\uff9e\uff9f"
+"""None by their own class, but by what they are taken apart into."""
+_MARKS = re.compile(f"[{''.join(filter(unicodedata.combining, map(chr, range(_MARKS_FROM, _MARKS_TO))))}{_MARKS_MADE_OF_MARKS}]" + "{33}")
+"""More marks on one letter than any language has."""
+_GROWTH_MAX = 11
+"""By how much normalising lengthens UTF-8 at most: U+FDFA, from 3 bytes to 33."""
 TOKENS_PER_MESSAGE = 16
 """Role tokens and separators of a chat template."""
 TOKENS_PER_TOOL = 64
@@ -34,7 +42,13 @@ def text_tokens_max(body: bytes, parsed: Any) -> int:
 
 
 def normalised_bytes(text: str) -> int:
-    """The bytes of a text that normalising changes, once it has; 0 for any other."""
-    if text.isascii() or unicodedata.is_normalized("NFKC", text):
+    """At least the bytes of a text that normalising changes, once it has; 0 for any other. In time proportional to its length: a run of marks is
+    sorted in the square of its length, so where there is a long one it is not normalised.
+    """
+    if text.isascii():
+        return 0
+    if _MARKS.search(text):
+        return _GROWTH_MAX * len(text.encode("utf-8", "surrogatepass"))
+    if unicodedata.is_normalized("NFKC", text):
         return 0
     return len(unicodedata.normalize("NFKC", text).encode("utf-8", "surrogatepass"))

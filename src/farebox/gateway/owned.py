@@ -14,7 +14,7 @@ from farebox.dialects import fields
 from farebox.dialects.base import Ask, Made, Report
 from farebox.dialects.openai.parts import FILE
 from farebox.dialects.openai.responses.items import KINDS, SEALED
-from farebox.dialects.openai.responses.kept import ITEM
+from farebox.dialects.openai.responses.kept import ITEM, is_id
 from farebox.errors import NotFound
 from farebox.gateway.attempt import Attempt
 from farebox.ledger.commands import Result
@@ -45,7 +45,9 @@ def left(attempt: Attempt, result: Result | None) -> tuple[StoredObject, ...]:
     model = plan.provider.behind(plan.model)  # what stands behind a deployment may change
     found = []
     for made in named(plan.ask, attempt.report):
-        tokens = result.tokens if made.kind == RESPONSE and result is not None else made.tokens_max
+        tokens = made.tokens_max
+        if made.kind == RESPONSE:
+            tokens = result.tokens if result is not None and plan.ask.leaves_total else None
         facts = Facts(model, tokens if exact else None, made.tokens_anywhere_max)
         found.append(StoredObject(made.kind, made.id, lasts(made.kind), encode_facts(facts).decode()))
     return tuple(found)
@@ -118,7 +120,8 @@ class Owned:
         return (await self._all(policy, use, providers))[0]
 
     async def _all(self, policy: Policy, use: tuple[str, str], providers: Collection[str]) -> list[Object]:
-        found = [one for one in await self._objects.find(*use, policy.key.account) if one.provider in providers]
+        rows = await self._objects.find(*use, policy.key.account) if is_id(use[1]) else []
+        found = [one for one in rows if one.provider in providers]
         if not found:
             raise NotFound(what=use[0].replace("_", " "))
         return found

@@ -76,6 +76,10 @@ _SAID_BY = {
 """The member that says what an item is. Without it an item with an id is one that the provider has to know."""
 
 
+_WRITTEN = frozenset(("message", "function_call", "custom_tool_call", "local_shell_call", "apply_patch_call", "shell_call"))
+"""What a model writes: one that says nothing may be more there."""
+
+
 class Input(msgspec.Struct, frozen=True):
     """What one walk over the input finds."""
 
@@ -143,12 +147,12 @@ def _kept(item: Members, kind: str) -> str | None:
         return ITEM
     if not item.get("id"):
         return None
+    if kind in _WRITTEN and not item.get(_SAID_BY[kind]):
+        return RECALLED
     if kind in _SEALABLE and type(sealed := item.get("encrypted_content")) is str and sealed:
         return SEALED
     if kind == "reasoning":
         return RECALLED if item.get("content") else ITEM
-    if kind == "message":
-        return None if item.get("content") else RECALLED
     if kind in _SHELL_ITEMS:
         return RECALLED if _is_elsewhere(item) else None
     return None if kind in _TEXT_ITEMS and kind != "web_search_call" else RECALLED

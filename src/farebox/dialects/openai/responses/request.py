@@ -90,6 +90,7 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
     chat.cache_unit(members, "prompt_cache_options", "", write_units, _CACHE_OPTIONS)
     cap = fields.integer(members, "max_output_tokens", least=_OUTPUT_TOKENS_LEAST)
     kept, before = _state(members)
+    context = _context(members)
     adds = bool(before) or found.recalls
     own = bounds.input_tokens_max(body, members, messages=found.count, tools=asked.count, per_request=bounds.TOKENS_PER_REQUEST_OPENAI)
     own += media.tokens_max(model) - media.chars
@@ -118,7 +119,8 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
         background=fields.flag(members, "background"),
         stores=(("response", ITEM) if keeps_items else ("response",)) if kept else (),
         uses=before + found.uses + _compared(members),
-        own_input_max=run if adds and (keeps_items or not found.recalls) else None,
+        own_input_max=run if adds and (keeps_items or not found.recalls) and context != "all_turns" else None,
+        leaves_total=context != "current_turn" and members.get("truncation") in (None, "disabled"),
         own_runs=1 + asked.calls,
         facts=facts,
     )
@@ -127,11 +129,19 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
 
 def _run(own: int, asked: Tools, cap: int | None) -> int | None:
     """What one run of the model reads at most. Every call of a server tool is another one, over all there was before: the request, what was found,
-    and what was written. None: nothing bounds what is written.
+    and what was written. None: nothing bounds what is written, by the model or by the programs that it runs.
     """
     if not asked.calls:
         return own
-    return None if cap is None else own + asked.calls * limits.search_tokens_max + cap
+    return None if cap is None or asked.container_gb else own + asked.calls * limits.search_tokens_max + cap
+
+
+def _context(members: Members) -> str:
+    """Of which turns the provider shows the model its thoughts again: more of them than the response had that is gone on from, where it is said so."""
+    reasoning = fields.inner(members, "reasoning") or {}
+    if reasoning.get("mode") not in (None, "standard"):
+        fields.refuse_cost("reasoning.mode", "how often the model reads the request in it is not known.")
+    return fields.word(reasoning, "context", "reasoning.") or "auto"
 
 
 def _state(members: Members) -> tuple[bool, tuple[tuple[str, str], ...]]:
