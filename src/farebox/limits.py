@@ -34,6 +34,8 @@ request_head_bytes_max = 64 * KIB
 # --- an answer -----------------------------------------------------------------------------------------------------------------
 answer_body_bytes_max = 32 * MIB
 upstream_request_id_bytes_max = 128
+model_name_chars_max = 256
+object_id_chars_max = 256
 error_body_bytes_max = 1 * MIB
 stream_event_bytes_max = 8 * MIB
 replay_answer_bytes_max = 1 * MIB

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -465,23 +465,6 @@ async def test_a_restart_takes_over_what_the_gateway_before_it_left(tmp_path: Pa
         assert (charge.price, charge.completeness, charge.outcome) == (int(billed["nano"]), "exact", "answered")
         assert house.rows("SELECT id FROM objects WHERE kind = 'response'") == [(name,)]
     await simulator.close()
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[FailingDisk]:
-    disk = FailingDisk(f"failing {tmp_path}")
-    yield disk
-    disk.unregister()
-
-
-@pytest.fixture
-async def fragile(tmp_path: Path, disk: FailingDisk) -> AsyncIterator[House]:
-    """On a disk that fails when it is told to."""
-    async with open_house(tmp_path, vfs=disk.name) as opened:
-        try:
-            yield opened
-        finally:
-            disk.heal()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,20 +30,9 @@ def journal_in(folder: Path) -> Path:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[FailingDisk]:
-    disk = FailingDisk(f"failing {tmp_path}")
-    yield disk
-    disk.unregister()
-
-
-@pytest.fixture
-async def house(tmp_path: Path, disk: FailingDisk) -> AsyncIterator[House]:
-    """On a disk that fails when it is told to."""
-    async with open_house(tmp_path, vfs=disk.name) as opened:
-        try:
-            yield opened
-        finally:
-            disk.heal()
+def house(fragile: House) -> House:
+    """All of these outages are the disk's."""
+    return fragile
 
 
 def alarmed(name: str) -> float:

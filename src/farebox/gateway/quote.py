@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from farebox import limits
 from farebox.dialects import DIALECTS
 from farebox.dialects.anthropic import Anthropic
 from farebox.dialects.anthropic.request import Defaults
@@ -32,7 +33,6 @@ from farebox.usage import Other
 _SHOWN_MAX = 20
 _TERMS_MAX = 100_000
 _READERS_MAX = 10_000
-_NAME_CHARS_KEPT_MAX = 256
 _TERMS_OF_KEY_MAX = 64
 _NO_RUN = Caller()
 _PLAIN: dict[str, Callable[[Bounds], Dialect]] = {"gemini": Gemini, "elevenlabs": lambda _: DIALECTS["elevenlabs"], "bedrock": Bedrock}
@@ -81,7 +81,7 @@ class Quoter:
             reader = DIALECTS[dialect], ""
         else:
             reader = self._dialects[found[0].name], found[1] if found[0].azure else ""
-        if len(model) <= _NAME_CHARS_KEPT_MAX:
+        if len(model) <= limits.model_name_chars_max:
             if len(self._readers) >= _READERS_MAX:
                 self._readers.clear()
             self._readers[dialect, model] = reader

@@ -12,7 +12,6 @@ from farebox.dialects import fields
 from farebox.dialects.strict import Members
 from farebox.usage import IN_TEXT, TOOL_WEB_SEARCH, Conditions, Demand, Other
 
-_MODEL_CHARS_MAX = 256
 _SEARCH = re.compile(r"web_search_\d{8}")
 _FETCH = re.compile(r"web_fetch_\d{8}")
 _ADVISOR = re.compile(r"advisor_\d{8}")
@@ -84,7 +83,7 @@ class Beside(msgspec.Struct):
         elif _ADVISOR.fullmatch(kind):
             fields.examine(tool, _ADVISOR_TOOL, path)
             cap = _required(tool, "max_tokens", path, fields.INT_MAX)
-            self.advisers += ((fields.text(tool, "model", length_max=_MODEL_CHARS_MAX), _uses(tool, path), cap),)
+            self.advisers += ((fields.text(tool, "model", length_max=limits.model_name_chars_max), _uses(tool, path), cap),)
         else:
             return False
         return True
@@ -100,7 +99,7 @@ class Beside(msgspec.Struct):
             if unknown:
                 fields.refuse_cost(path + unknown[0], "what it changes for this model alone is not known here.")
             cap = fields.integer(fallback, "max_tokens", least=1, where=path)
-            self.fallbacks += ((fields.text(fallback, "model", length_max=_MODEL_CHARS_MAX), cap, _own_speed(fallback, path)),)
+            self.fallbacks += ((fields.text(fallback, "model", length_max=limits.model_name_chars_max), cap, _own_speed(fallback, path)),)
 
     def input_tokens_max(self, own: int, cap: int) -> int:
         """The most input tokens of a request whose own bound and output cap are given: all of it, every time the model runs."""

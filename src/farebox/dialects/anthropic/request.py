@@ -17,7 +17,6 @@ from farebox.dialects.extras import Bounds, BySetting, Extras
 from farebox.dialects.strict import Members, read_object
 from farebox.usage import Conditions, Demand
 
-MODEL_CHARS_MAX = 256
 THINKING_BUDGET_MIN = 1024
 _PAYER = "it decides who pays."
 _STATE = "it refers to state that is kept by the provider and is not in the request."
@@ -78,7 +77,7 @@ def read(route: str, body: bytes, headers: Mapping[bytes, bytes], defaults: Defa
     members = read_object(body)
     extras = Extras(admits)
     unknown = fields.examine(members, _COUNT_BODY if counting else BODY, extras=extras)
-    model = fields.text(members, "model", length_max=MODEL_CHARS_MAX)
+    model = fields.text(members, "model", length_max=limits.model_name_chars_max)
     content = blocks.Content(extras, free=counting)
     content.read_request(members)
     if not counting:

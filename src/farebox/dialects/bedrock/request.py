@@ -4,6 +4,7 @@ Owns which fields move cost and which are refused because their cost has no boun
 words (`additionalModelRequestFields`) is an allow-list: anything there might be a tool, another cap, or another payer.
 """
 
+from farebox import limits
 from farebox.dialects import bounds, fields
 from farebox.dialects.base import Ask, Route
 from farebox.dialects.bedrock.content import Content
@@ -13,7 +14,6 @@ from farebox.dialects.strict import Members, read_object
 from farebox.errors import AmbiguousBody, InvalidRequest
 from farebox.usage import IN_CACHE_READ, IN_TEXT, Conditions, Demand
 
-MODEL_CHARS_MAX = 256
 _PROMPT = "it fills in a prompt that is kept by the provider and is not in the request."
 _NATIVE = "additionalModelRequestFields."
 _BODY = fields.names(
@@ -107,7 +107,7 @@ def _argument(route: Route, members: Members) -> str:
     if named is not None and route.argument and named != route.argument:
         raise AmbiguousBody(problem="`modelId` is another one than that of the path.", field="modelId")
     name = route.argument or named or ""
-    if not name or len(name) > MODEL_CHARS_MAX or not name.isprintable():
+    if not name or len(name) > limits.model_name_chars_max or not name.isprintable():
         raise InvalidRequest(problem="The model is required, in the path.", field="modelId")
     return name
 

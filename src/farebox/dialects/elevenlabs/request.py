@@ -5,6 +5,7 @@ Owns which fields move cost or reach into what others made. A text costs by its 
 
 from urllib.parse import parse_qsl, urlencode
 
+from farebox import limits
 from farebox.dialects import fields, spans
 from farebox.dialects.base import Ask, Route
 from farebox.dialects.strict import read_object
@@ -13,7 +14,6 @@ from farebox.usage import CHARS, Demand
 
 MODEL_DEFAULT = "eleven_multilingual_v2"
 """The provider's own default. It is written into a request that names no model, so that it is the one that was held for."""
-MODEL_CHARS_MAX = 256
 _MODEL = "model_id"
 _KEPT = "it refers to speech that is kept by the provider for whoever made it."
 _BODY = fields.names(
@@ -46,7 +46,7 @@ def read(route: Route, body: bytes) -> Ask:
     return Ask(
         dialect="elevenlabs",
         route=route.name,
-        model=MODEL_DEFAULT if named is None else fields.text(members, _MODEL, length_max=MODEL_CHARS_MAX),
+        model=MODEL_DEFAULT if named is None else fields.text(members, _MODEL, length_max=limits.model_name_chars_max),
         stream=route.name in _IN_PIECES,
         demand=Demand(0, output_units=(), fees_max={CHARS: characters}),
         unknown_fields=unknown,

@@ -32,7 +32,6 @@ from farebox.usage import (
 TOKENS_PER_REQUEST = 512
 IMAGE_TOKENS_MIN = 2_048
 """Below this cap no picture is made."""
-MODEL_CHARS_MAX = 256
 CACHED = "it is kept by the provider for whoever stored it."
 _STATE = "it refers to state that is kept by the provider and is not in the request."
 _ROUTED = "it lets the provider choose another model."
@@ -95,7 +94,7 @@ def model_of(route: Route, members: Members, where: str = "") -> str:
     if named is not None and name and named not in (name, f"models/{name}"):
         raise AmbiguousBody(problem=f"`{where}model` is another one than that of the path.", field=where + "model")
     name = name or (named or "").removeprefix("models/")
-    if not name or len(name) > MODEL_CHARS_MAX or not name.isprintable():
+    if not name or len(name) > limits.model_name_chars_max or not name.isprintable():
         raise InvalidRequest(problem="The model is required, in the path.", field="model")
     return name
 

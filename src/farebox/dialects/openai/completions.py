@@ -12,7 +12,7 @@ from farebox.dialects.meter import decode, size
 from farebox.dialects.openai import answer, prompts
 from farebox.dialects.openai.answer import ChatMeter
 from farebox.dialects.openai.chat import with_member, with_model_and_cap, with_usage
-from farebox.dialects.openai.request import MODEL_CHARS_MAX, hides_usage
+from farebox.dialects.openai.request import hides_usage
 from farebox.dialects.strict import Members, read_object
 from farebox.usage import IN_CACHE_READ, IN_TEXT, Demand
 
@@ -53,7 +53,7 @@ class Completions:
         """Reads and bounds a request: each prompt is answered `n` times, and generated `best_of` times."""
         members = read_object(body)
         unknown = fields.examine(members, _BODY)
-        model = fields.text(members, "model", length_max=MODEL_CHARS_MAX)
+        model = fields.text(members, "model", length_max=limits.model_name_chars_max)
         stream = fields.flag(members, "stream")
         found = _prompts(body, members)
         cap = fields.integer(members, "max_tokens", least=0)

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from farebox import limits
 from farebox.dialects import fields
 from farebox.dialects.base import Ask, Report, Route, StreamMeter
 from farebox.dialects.media import families, image
 from farebox.dialects.openai import images, multipart
-from farebox.dialects.openai.request import MODEL_CHARS_MAX
 from farebox.dialects.strict import Members
 from farebox.usage import Demand
 
@@ -41,7 +41,7 @@ class Edits:
         form = multipart.read_form(body, headers)
         members = multipart.members(body, form, _BODY, _PICTURES, frozenset())
         unknown = fields.examine(members, _BODY)
-        model = fields.text(members, "model", length_max=MODEL_CHARS_MAX)
+        model = fields.text(members, "model", length_max=limits.model_name_chars_max)
         texts = {name: value for name, value in members.items() if name not in _PICTURES}
         texts |= {name: multipart.whole(members, name) for name in _NUMBERS if name in members}
         number = fields.integer(texts, "n", least=1, most=images.IMAGES_MAX) or 1

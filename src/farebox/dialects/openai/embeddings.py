@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
+from farebox import limits
 from farebox.dialects import counts, fields
 from farebox.dialects.base import Ask, Report, Route, StreamMeter
 from farebox.dialects.meter import as_text, decode, flags_of, raw_usage
 from farebox.dialects.openai import prompts
 from farebox.dialects.openai.chat import with_model_and_cap
-from farebox.dialects.openai.request import MODEL_CHARS_MAX
 from farebox.dialects.openai.whole import WholeMeter
 from farebox.dialects.strict import read_object
 from farebox.usage import IN_TEXT, Demand, Usage
@@ -47,7 +47,7 @@ class Embeddings:
         return Ask(
             dialect="openai",
             route=route.name,
-            model=fields.text(members, "model", length_max=MODEL_CHARS_MAX),
+            model=fields.text(members, "model", length_max=limits.model_name_chars_max),
             stream=False,
             demand=Demand(input_tokens_max=inputs.tokens_max, input_units=(IN_TEXT,), output_units=(), prompts=inputs.count),
             unknown_fields=unknown,

@@ -11,7 +11,6 @@ from farebox import limits
 from farebox.dialects import fields
 from farebox.dialects.base import Ask, Report, Route, StreamMeter
 from farebox.dialects.openai.chat import with_model_and_cap
-from farebox.dialects.openai.request import MODEL_CHARS_MAX
 from farebox.dialects.openai.whole import WholeMeter
 from farebox.dialects.strict import Members, read_object
 from farebox.usage import Demand
@@ -38,7 +37,7 @@ class FreeRoute:
         """Reads a request: its model, and which objects it is about."""
         members = read_object(body)
         unknown = fields.examine(members, self._names)
-        model = "" if members.get("model") is None else fields.text(members, "model", length_max=MODEL_CHARS_MAX)
+        model = "" if members.get("model") is None else fields.text(members, "model", length_max=limits.model_name_chars_max)
         return Ask(
             dialect="openai",
             route=route.name,
@@ -94,5 +93,5 @@ def _id(members: Members, name: str) -> str:
     """The id of an object, alone or as the member of one."""
     value = members.get(name)
     if type(value) is dict:
-        return fields.text(value, "id", length_max=MODEL_CHARS_MAX)
-    return "" if value is None else fields.text(members, name, length_max=MODEL_CHARS_MAX)
+        return fields.text(value, "id", length_max=limits.object_id_chars_max)
+    return "" if value is None else fields.text(members, name, length_max=limits.object_id_chars_max)

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from farebox import limits
 from farebox.dialects import bounds, counts, fields
 from farebox.dialects.base import Ask, Report, Route, StreamMeter
 from farebox.dialects.meter import HoldingMeter, decode, flags_of, raw_usage
 from farebox.dialects.openai.chat import with_model_and_cap
-from farebox.dialects.openai.request import MODEL_CHARS_MAX
 from farebox.dialects.strict import Members, read_object
 from farebox.usage import (
     IMAGES,
@@ -87,7 +87,7 @@ class Generations:
         """Reads and bounds a request. `facts` is the unit of an image that is billed by the image; empty where tokens are."""
         members = read_object(body)
         unknown = fields.examine(members, _BODY)
-        model = fields.text(members, "model", length_max=MODEL_CHARS_MAX)
+        model = fields.text(members, "model", length_max=limits.model_name_chars_max)
         number = fields.integer(members, "n", least=1, most=IMAGES_MAX) or 1
         stream = fields.flag(members, "stream")
         unit = unit_of(model, members)

@@ -27,7 +27,6 @@ from farebox.usage import (
     Demand,
 )
 
-MODEL_CHARS_MAX = 256
 CAPS = ("max_completion_tokens", "max_tokens")
 _READ = (
     *("model", "messages", "n", *CAPS, "stream", "stream_options", "service_tier"),
@@ -109,7 +108,7 @@ def read(body: bytes, *, cap_field: str, tiers_of_auto: tuple[str, ...], host: H
     members = read_object(body)
     extras = Extras(admits)
     unknown = fields.examine(members, _searching(members) if host.searches else BODY, extras=extras)
-    model = fields.text(members, "model", length_max=MODEL_CHARS_MAX)
+    model = fields.text(members, "model", length_max=limits.model_name_chars_max)
     if "-search-" in model or (host.searches and "deep-research" in model):
         extras.take("model", _SEARCH, name="model.search")
     if members.get("modalities") not in (None, [], ["text"]) or members.get("audio") is not None:

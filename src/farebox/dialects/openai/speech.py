@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from farebox import limits
 from farebox.dialects import bounds, counts, fields
 from farebox.dialects.base import Ask, Report, Route, StreamMeter
 from farebox.dialects.meter import HoldingMeter, PassingMeter, decode, flags_of, raw_usage
 from farebox.dialects.openai.chat import with_member, with_model_and_cap
-from farebox.dialects.openai.request import MODEL_CHARS_MAX
 from farebox.dialects.sse import Oversized
 from farebox.dialects.strict import Members, read_object
 from farebox.usage import CHARS, IN_TEXT, OUT_AUDIO, Demand, Usage
@@ -47,7 +47,7 @@ class Speech:
         """Reads and bounds a request. `facts` is the number of characters that are charged; 0 where tokens are."""
         members = read_object(body)
         unknown = fields.examine(members, _BODY)
-        model = fields.text(members, "model", length_max=MODEL_CHARS_MAX)
+        model = fields.text(members, "model", length_max=limits.model_name_chars_max)
         said = fields.word(members, "input")
         if not said or len(said) > TEXT_CHARS_MAX:
             raise fields.invalid("input", f"must be a text of 1 to {TEXT_CHARS_MAX} characters")

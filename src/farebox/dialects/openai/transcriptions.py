@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from farebox import limits
 from farebox.dialects import bounds, fields
 from farebox.dialects.base import Ask, Report, Route, StreamMeter
 from farebox.dialects.media import audio, length
 from farebox.dialects.meter import HoldingMeter, flags_of, raw_usage, size
 from farebox.dialects.openai import multipart, transcripts
-from farebox.dialects.openai.request import MODEL_CHARS_MAX
 from farebox.dialects.strict import Members
 from farebox.usage import AUDIO_IN_MS, IN_AUDIO, IN_TEXT, OUT_TEXT, Demand, Usage
 
@@ -60,7 +60,7 @@ class Transcriptions:
         form = multipart.read_form(body, headers)
         members = multipart.members(body, form, _BODY, _FILES, _LISTS)
         unknown = fields.examine(members, _BODY)
-        model = fields.text(members, "model", length_max=MODEL_CHARS_MAX)
+        model = fields.text(members, "model", length_max=limits.model_name_chars_max)
         name = model.rpartition("/")[2]
         stream = multipart.switch(members, "stream") and name != "whisper-1"  # which ignores it
         wanted = self._wanted(form, members, name, stream=stream)

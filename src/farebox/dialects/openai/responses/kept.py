@@ -16,7 +16,6 @@ from farebox.dialects.meter import as_text, size
 
 ITEM = "item"
 """The kind of object that an item of a response is."""
-ID_CHARS_MAX = 256
 _MESSAGE = "message"
 _SHOWN = frozenset(("function_call", "custom_tool_call", "local_shell_call", "apply_patch_call", "mcp_approval_request"))
 """All of them can be read in the answer."""
@@ -47,7 +46,7 @@ def begun(item: dict[str, Any]) -> Made | None:
 
 def is_id(value: str) -> bool:
     """Whether it can be the id of an object."""
-    return 0 < len(value) <= ID_CHARS_MAX and value.isascii() and value.isprintable()
+    return 0 < len(value) <= limits.object_id_chars_max and value.isascii() and value.isprintable()
 
 
 def _made(item: dict[str, Any], written: int | None) -> Made | None:

@@ -12,7 +12,7 @@ from farebox.dialects.extras import Bounds, Extras
 from farebox.dialects.media.asked import WHATEVER_FITS, Media
 from farebox.dialects.openai import request as chat
 from farebox.dialects.openai.responses import items, tools
-from farebox.dialects.openai.responses.kept import ID_CHARS_MAX, ITEM, is_id
+from farebox.dialects.openai.responses.kept import ITEM, is_id
 from farebox.dialects.openai.responses.tools import Tools
 from farebox.dialects.strict import Members, read_object
 from farebox.usage import IN_CACHE_WRITE_30M, Demand
@@ -80,7 +80,7 @@ def read(route: str, body: bytes, *, tiers_of_auto: tuple[str, ...], admits: Bou
     members = read_object(body)
     extras = Extras(admits)
     unknown = fields.examine(members, BODY, extras=extras)
-    model = fields.text(members, "model", length_max=chat.MODEL_CHARS_MAX)
+    model = fields.text(members, "model", length_max=limits.model_name_chars_max)
     fields.word(members, "instructions")
     fields.examine(fields.inner(members, "stream_options") or {}, _STREAM_OPTIONS, "stream_options.")
     write_units = {IN_CACHE_WRITE_30M}
@@ -156,7 +156,7 @@ def _state(members: Members) -> tuple[bool, tuple[tuple[str, str], ...]]:
     conversation = members.get("conversation")
     if type(conversation) is dict:
         fields.examine(conversation, _CONVERSATION, "conversation.")
-        conversation = fields.text(conversation, "id", length_max=ID_CHARS_MAX)
+        conversation = fields.text(conversation, "id", length_max=limits.object_id_chars_max)
     if conversation is not None:
         if type(conversation) is not str:
             raise fields.invalid("conversation", "must be a string or an object with an id")
