@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 US_PER_MS = 1_000
 US_PER_S = 1_000_000
@@ -33,9 +34,15 @@ def seconds(us: int) -> float:
 
 def to_rfc3339(at_us: int) -> str:
     """`2026-11-21T09:30:00.123456Z`, with the fraction left out when it is zero."""
-    seconds, micros = divmod(at_us, US_PER_S)
-    text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+    whole, micros = divmod(at_us, US_PER_S)
+    text = _to_the_second(whole)
     return f"{text}.{micros:06d}Z" if micros else f"{text}Z"
+
+
+@lru_cache(maxsize=1024)
+def _to_the_second(seconds_since_1970: int) -> str:
+    """What is told at one time lies in few different seconds."""
+    return datetime.fromtimestamp(seconds_since_1970, UTC).isoformat()[:19]
 
 
 def from_rfc3339(text: str) -> int:

@@ -3,6 +3,7 @@
 `Decimal` appears here and nowhere else: to read what people type, and to print it. A float never does.
 """
 
+import re
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -12,6 +13,8 @@ PICO_PER_USD = NANO_PER_USD * PICO_PER_NANO
 NANO_MAX = 2**62
 """The largest amount that anything may hold: sums of two still fit a signed 64-bit column."""
 BASIS_POINTS = 10_000
+_PLAIN = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
+"""What nearly every amount is written as: no sign, no exponent, and few enough digits to be booked."""
 _EXPONENT_MAX = 18  # beyond it no amount can be; and a product may be more than Decimal can hold
 
 
@@ -21,7 +24,11 @@ class NotMoneyError(ValueError):
 
 def parse_usd(text: str) -> int:
     """Nano-dollars of a decimal string such as "12.50". Refuses what is not exact in nano-dollars, not finite, or too large."""
-    return _parse(text, NANO_PER_USD, "nano-dollars")
+    plain = _PLAIN.fullmatch(text)
+    if plain is None:
+        return _parse(text, NANO_PER_USD, "nano-dollars")
+    whole, part = plain.groups("")
+    return int(whole + part.ljust(9, "0"))
 
 
 def parse_pico(text: str) -> int:

@@ -47,6 +47,13 @@ async def test_an_unreadable_body_does_nothing(back: Back, content: bytes, statu
     assert (await back.get("/accounts"))["data"] == []
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+async def test_a_body_may_be_written_in_any_encoding_of_json(back: Back, encoding: str) -> None:
+    """As RFC 4627 told encodings apart, marked or not."""
+    answer = await _raw(back, '{"name": "Zoë 😀"}'.encode(encoding))
+    assert (answer.status_code, answer.json().get("name")) == (201, "Zoë 😀"), answer.text
+
+
 @pytest.mark.parametrize("target", ["/accounts/a%00b", "/keys/%00", "/accounts?parent=%00", "/charges?request_id=a%00"])
 async def test_a_nul_character_is_refused_wherever_it_stands(back: Back, target: str) -> None:
     """In a path and in a query: PostgreSQL has no text with one, so that no store is asked for it."""

@@ -4,6 +4,7 @@ Owns what is understood of a body. Does not own its meaning (`fields`, and each 
 """
 
 import json
+import re
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
@@ -74,7 +75,7 @@ def _query_names(dependant: Any) -> list[str]:
 def exact_json(data: bytes) -> Any:
     """JSON with numbers that are not whole as Decimals. Raises a Problem."""
     try:
-        text = data.decode(json.detect_encoding(data))
+        text = data.decode("utf-8" if _PLAIN.match(data) else json.detect_encoding(data))
         value = _decoder.decode(text)
         if "\\u" in text:  # an escape may stand for half a character, which nothing can store or write
             json.dumps(value, ensure_ascii=False, default=str).encode()
@@ -97,6 +98,10 @@ def _has_nul(value: Any) -> bool:
 def _nul(where: str) -> Problem:
     words = "there is a NUL character in it, which no text here has"
     return Problem("invalid_request", f"{where}: {words}", errors=[{"field": where, "problem": words}])
+
+
+_PLAIN = re.compile(rb"[\[{][^\0]")
+"""Begins as no body in UTF-16 or UTF-32 does."""
 
 
 def _decimal(literal: str) -> Decimal:
@@ -127,8 +132,9 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known(cls, value: Any) -> Any:
+        fields = cls.__pydantic_fields__
         for name in value if isinstance(value, dict) else ():
-            if name not in cls.model_fields:
+            if name not in fields:
                 words = cls.unknown(str(name))
                 raise PydanticCustomError("unknown_field", "{words}", {"words": words, "name": str(name)[:64]})
         return value

@@ -88,7 +88,10 @@ class Batcher:
 
     async def one(self, command: Command) -> Outcome:
         """Decides one command."""
-        return (await self.submit(command))[0]
+        answer = await self.post(command)
+        if isinstance(answer, FareboxError):
+            raise answer
+        return answer[0]  # type: ignore[no-any-return]
 
     async def write(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
         """Runs a named statement that moves no money, between batches."""

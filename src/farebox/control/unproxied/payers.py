@@ -6,6 +6,7 @@ What is remembered of a payer may be stale: the ledger answers `requote` then, a
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
@@ -15,6 +16,7 @@ from farebox.control.office import Office
 from farebox.control.problems import Problem, not_found
 from farebox.gateway.identify import hash_of
 from farebox.gateway.quote import allowed
+from farebox.gateway.sharing import Shared
 from farebox.ids import new_id
 from farebox.keyformat import label_of, new_secret
 from farebox.ledger.commands import Done, IssueKey, Refused
@@ -34,18 +36,23 @@ class Callers:
     def __init__(self, office: Office) -> None:
         self._office = office
         self._known: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
+        self._reading: Shared[Caller] = Shared()
 
     async def of(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Raises a Problem unless a good key was sent as bearer."""
         kind, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         secret = secret.strip() if kind.lower() == "bearer" else ""
-        now = asyncio.get_running_loop().time()
         known = self._known.get(secret)
-        if known is not None and now < known[0]:
+        if known is not None and asyncio.get_running_loop().time() < known[0]:
             return known[1]
+        return await self._reading.read(secret, partial(self._read, secret))
+
+    async def _read(self, secret: str) -> Caller:
+        """Once for all who send it at the same time."""
         self._known.pop(secret, None)
+        until = asyncio.get_running_loop().time() + limits.caller_remembered_s_max
         caller = await identify(self._office, secret)
-        self._known[secret] = (now + limits.caller_remembered_s_max, caller)
+        self._known[secret] = (until, caller)
         if len(self._known) > _CALLERS_MAX:
             self._known.popitem(last=False)
         return caller

@@ -1,0 +1,32 @@
+"""Dollars as they are written, and as they are booked."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farebox.money import NANO_MAX, NotMoneyError, format_usd, parse_usd
+
+digits = st.text("0123456789", max_size=11)
+
+
+@given(digits, st.none() | digits, st.sampled_from(["", "", "", "-", "+", " ", "$"]), st.sampled_from(["", "", "", "e2", " ", "\n"]))
+def test_an_amount_is_what_it_is_written_as_or_none(whole: str, part: str | None, before: str, after: str) -> None:
+    """However plain it is written: the amount is the number times a thousand million, exactly, or it is refused."""
+    text = before + whole + ("" if part is None else f".{part}") + after
+    try:
+        nano = parse_usd(text)
+    except NotMoneyError:
+        number = text.strip().removeprefix("$")
+        assert not (whole or part) or Decimal(number) * 10**9 % 1 or abs(Decimal(number)) * 10**9 >= NANO_MAX
+    else:
+        assert nano == Decimal(text.strip().removeprefix("$")) * 10**9
+        assert parse_usd(format_usd(nano)) == nano
+
+
+@pytest.mark.parametrize("text", ["", ".", "$", "1,50", "NaN", "Infinity", "1e40", "0.0000000001", "--1", "0x1"])
+def test_what_is_no_amount_is_refused(text: str) -> None:
+    """In words that name it."""
+    with pytest.raises(NotMoneyError, match=r"is not|larger|more decimal"):
+        parse_usd(text)
