@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
+import apsw.ext
 import pytest
 
 from farebox.clock import US_PER_DAY, US_PER_MINUTE, US_PER_S
 from farebox.errors import SettingsError
 from farebox.ledger.commands import OpenAccount
 from farebox.store import migrate, sqlite
+from farebox.store.portable import tables_of
 from farebox.store.sqlite import SqliteStore
 from farebox.store.sqlite_connection import connect_reader
-from farebox.store.statements import migrations
+from farebox.store.statements import migrations, statements
+from farebox.store.verify import verify
 from ledger.desk import Desk
 from support.homes import SqliteHome
 
@@ -228,6 +231,69 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path: Path, monke
     store = opened(path)
     assert not list(store._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'fine'"))
     store.close()
+
+
+STORY = "topup acc 100\nhold a 40\ncapture a 30\nhold b 20\nrelease b\nhold c 5"
+NOT_A_WORD = {"holds": "state", "charges": "completeness"}
+CHECKED_BEFORE_WORDS_CHANGED = 5
+
+
+def as_it_was(desk: File, path: Path, schema: int) -> None:
+    """A store with the same rows, made when there were fewer schema changes."""
+    desk.play(STORY)
+    old = apsw.Connection(str(path))
+    migrate.migrate(old, "sqlite", lambda: 0, through=schema)
+    old.execute("ATTACH ? AS now", (str(desk.path),))
+    for table in tables_of("sqlite"):
+        old.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM now.{table}")
+    old.close()
+
+
+def checks(connection: apsw.Connection) -> list[str]:
+    """The lines of the schema that say what a hold's state and a charge's completeness may be."""
+    lines = "\n".join(str(sql) for (sql,) in connection.execute("SELECT sql FROM sqlite_schema ORDER BY name")).split("\n")
+    return [line.strip() for line in lines if line.strip().startswith(("state TEXT", "completeness TEXT")) and "running" not in line]
+
+
+def test_rules_in_other_words_refuse_what_they_refused(desk: File, tmp_path: Path) -> None:
+    """In a store that was made before: the rows are as they were, a reader that was there sees the new words, and every word but those is refused."""
+    path = tmp_path / "old.db"
+    as_it_was(desk, path, CHECKED_BEFORE_WORDS_CHANGED)
+    reader = connect_reader(path)
+    assert all(" IN (" in check for check in checks(reader))
+    rows = {table: list(reader.execute(f"SELECT * FROM {table}")) for table in tables_of("sqlite")}
+    store = opened(path)
+    assert not any(" IN (" in check for check in checks(reader))
+    assert rows == {table: list(reader.execute(f"SELECT * FROM {table}")) for table in tables_of("sqlite")}
+    for table, column in NOT_A_WORD.items():
+        for word in ("", "Open", "open ", "exactly", "'exact'"):
+            with pytest.raises(apsw.ConstraintError, match=column):
+                store._db.execute(f"UPDATE {table} SET {column} = ?", (word,))
+    for words in ("state = 'released', closed_at = 1", "state = 'open'", "state = 'expired'", "state = 'captured'"):
+        store._db.execute(f"BEGIN; UPDATE holds SET {words}; ROLLBACK")
+    for word in ("exact", "estimated", "unknown"):
+        store._db.execute("BEGIN; UPDATE charges SET completeness = ?; ROLLBACK", (word,))
+    assert store._db.execute("PRAGMA integrity_check").get == "ok"
+    assert store._db.execute("PRAGMA writable_schema").get == 0
+    fresh = apsw.Connection(":memory:")
+    migrate.migrate(fresh, "sqlite", lambda: 0)
+    assert schema(fresh) == schema(store._db)
+    store.close()
+    reader.close()
+    assert verify(path).ok
+
+
+def test_what_a_call_writes_makes_no_table_on_the_way(desk: File) -> None:
+    """SQLite makes one, each time, of a list of more than two values in a CHECK: that cost more than the row itself."""
+    sql = statements("sqlite")
+    file = (Path(sqlite.__file__).parent / "sql/sqlite/hot.sql").read_text("utf-8")
+    names = [name for name, text in sql.items() if f"-- name: {name}\n" in file and not text.startswith("SELECT")]
+    assert {"open_hold", "close_hold", "write_charge", "revise_charge"} <= set(names)
+    for name in [*names, "add_usage", "add_usage_counts"]:
+        empty = (None,) * apsw.ext.query_info(desk.store._db, sql[name]).bindings_count
+        steps = {str(step[1]) for step in desk.store._db.execute(f"EXPLAIN {sql[name]}", empty)}
+        assert "MakeRecord" in steps or name == "free_replay"
+        assert not steps & {"OpenEphemeral", "OpenAutoindex", "SorterOpen"}, name
 
 
 def test_a_clock_that_is_set_ahead_is_told(tmp_path: Path) -> None:
