@@ -8,10 +8,12 @@ from pathlib import Path
 import apsw
 import apsw.ext
 import asyncpg
+import msgspec
 import pytest
 
 import farebox
 from farebox.clock import US_PER_HOUR
+from farebox.ledger.model import Charge, Hold
 from farebox.store.migrate import migrate
 from farebox.store.postgres_connection import numbered
 from farebox.store.statements import statements
@@ -51,6 +53,16 @@ def test_every_database_has_the_same_statements() -> None:
     assert [(file, name) for file, name in names["postgres"] if name not in ONLY_POSTGRES] == [
         (file, name) for file, name in names["sqlite"] if name not in ONLY_POSTGRES
     ]
+
+
+@pytest.mark.parametrize(("table", "kind"), [("holds", Hold), ("charges", Charge)])
+def test_columns_stand_in_the_order_of_the_fields(table: str, kind: type[msgspec.Struct]) -> None:
+    """Rows are written without naming their columns: what each is, its place says. A column more, and SQLite refuses the statement."""
+    connection = apsw.Connection(":memory:")
+    migrate(connection, "sqlite", lambda: 0)
+    columns = [str(name) for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+    assert columns == [field.name for field in msgspec.structs.fields(kind)]
+    assert statements("sqlite")[{"holds": "open_hold", "charges": "write_charge"}[table]].startswith(f"INSERT INTO {table}\nVALUES (?")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

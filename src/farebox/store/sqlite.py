@@ -22,7 +22,7 @@ from farebox.store.database import Alarm, Answer, Entry, Row, Written
 from farebox.store.deciding import Deciding
 from farebox.store.loading import Loader
 from farebox.store.migrate import migrate
-from farebox.store.sqlite_connection import BUSY_MS, SqliteDatabase
+from farebox.store.sqlite_connection import SqliteWriter, connect_writer
 from farebox.store.writing import Changes
 
 _KEPT_ROWS_MAX = 60_000
@@ -41,6 +41,7 @@ class SqliteStore(Deciding):
     def __init__(self, path: Path, *, clock: Clock = wall_clock, steady: Clock | None = None, alarm: Alarm, vfs: str | None = None) -> None:
         """`steady` tells how much time really passed between two batches; without it only a clock that goes back is noticed."""
         self.path = path
+        self._log = f"{path}-wal"
         self._clock = clock
         self._steady = steady
         self._seen = (clock(), steady()) if steady is not None else (0, 0)
@@ -54,7 +55,7 @@ class SqliteStore(Deciding):
         except (apsw.Error, OSError) as problem:
             os.close(self._lock)
             raise SettingsError(problem=f"the store {path} cannot be opened: {problem}") from problem
-        self._statements = SqliteDatabase(self._db)
+        self._statements = SqliteWriter(self._db)
         self._load = Loader(self._statements)
         self._last = int((self._statements.one("read_clock") or (0,))[0])
         self._kept = State(complete=False)
@@ -63,8 +64,7 @@ class SqliteStore(Deciding):
     def _open(self, vfs: str | None) -> apsw.Connection:
         self.path.touch(mode=0o600)  # before SQLite makes it: the log beside it takes its mode
         self.path.chmod(0o600)
-        connection = apsw.Connection(str(self.path), vfs=vfs) if vfs else apsw.Connection(str(self.path))
-        connection.set_busy_timeout(BUSY_MS)
+        connection = connect_writer(self.path, vfs)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "fullfsync = 1", "foreign_keys = 0", "cache_size = -16000"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -133,6 +133,7 @@ class SqliteStore(Deciding):
     def _forget(self) -> None:
         """After a failure only the file knows what is true."""
         self._kept = State(complete=False)
+        self._statements.forget()
         if self._db.in_transaction:
             try:
                 self._db.execute("ROLLBACK")
@@ -195,7 +196,7 @@ class SqliteStore(Deciding):
 
     def _log_is_long(self) -> bool:
         try:
-            return self.path.with_name(f"{self.path.name}-wal").stat().st_size > _WAL_BYTES_MAX
+            return os.stat(self._log).st_size > _WAL_BYTES_MAX  # noqa: PTH116 - after every batch: a Path costs more than the question
         except FileNotFoundError:
             return False
 

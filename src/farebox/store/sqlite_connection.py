@@ -15,6 +15,11 @@ from farebox.store.statements import statements
 
 BUSY_MS = 10_000
 _PROGRESS_STEPS = 200_000
+_KNOWN_WINDOWS_MAX = 100_000
+_STATEMENTS_KEPT = 256
+"""apsw keeps what it compiled in a ring: each run of a statement, row by row, takes a place, and what was there is compiled again when it is next
+asked for. As many as the rows of a large batch.
+"""
 
 
 def connect_reader(path: Path) -> apsw.Connection:
@@ -22,6 +27,14 @@ def connect_reader(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_MS)
     connection.execute("PRAGMA query_only = 1; PRAGMA cache_size = -8000")
+    return connection
+
+
+def connect_writer(path: Path, vfs: str | None) -> apsw.Connection:
+    """The connection that writes, for one thread at a time: SQLite takes no locks against others."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=_STATEMENTS_KEPT)
+    connection.set_busy_timeout(BUSY_MS)
     return connection
 
 
@@ -69,6 +82,29 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self.connection.close()
+
+
+class SqliteWriter(SqliteDatabase):
+    """The same for the only writer, which remembers what windows there are: they are not made again."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        super().__init__(connection)
+        self._windows: set[Sequence[Any]] = set()
+
+    def many(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Runs a statement once for each row of values."""
+        if name == "make_window":
+            rows = [ref for ref in rows if ref not in self._windows]
+            if not rows:
+                return
+            if len(self._windows) > _KNOWN_WINDOWS_MAX:
+                self._windows.clear()
+            self._windows.update(rows)
+        self.connection.executemany(self.sql[name], rows)
+
+    def forget(self) -> None:
+        """What was written last may not be there."""
+        self._windows.clear()
 
 
 class SqliteReads(SqliteDatabase):

@@ -16,7 +16,7 @@ def statements(database: str) -> dict[str, str]:
         for name, _, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
             if name in found:
                 raise ValueError(f"the statement {name} is written twice")
-            found[name] = text.strip().removesuffix(";")
+            found[name] = "\n".join(line.strip() for line in text.strip().removesuffix(";").split("\n"))  # a driver's cache reads all of it
     return found
 
 

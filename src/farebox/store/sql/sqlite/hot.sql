@@ -54,10 +54,8 @@ SELECT value FROM meta WHERE name = 'clock';
 INSERT INTO meta (name, value) VALUES ('clock', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1;
 
 -- name: open_hold
--- A new hold.
-INSERT INTO holds (id, request_id, attempt, key, account, root, wallet, amount, cost_bound, tokens_bound, units, asked, legs, windows,
-                   book_version, markup_basis_points, markup_fixed_nano, provider, model, route, owner, created_at, deadline, run, user,
-                   tags, idempotency, state, closed_at)
+-- A new hold, in the order of the table's columns.
+INSERT INTO holds
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: close_hold
@@ -75,10 +73,8 @@ WHERE id = ?1 AND state = 'open';
 UPDATE holds SET windows = json_insert(windows, '$[#]', json_array(?2, ?3)) WHERE id = ?1;
 
 -- name: write_charge
--- The one charge of a hold.
-INSERT INTO charges (hold_id, request_id, key, account, root, wallet, at, outcome, completeness, price, paid, written_off, cost,
-                     list_cost, tokens, legs, provider, model, model_served, route, usage, lines, timings, flags, status,
-                     upstream_request_id, refunded, revised)
+-- The one charge of a hold, in the order of the table's columns.
+INSERT INTO charges
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: revise_charge

@@ -1,7 +1,6 @@
 -- name: add_usage
 -- What a batch adds to an hour of a series. Relative, as all shared numbers are.
-INSERT INTO usage_hours (hour, series, account, key, user, provider, model, route, calls, released, price, paid, written_off, cost,
-                         list_cost, refunded, tokens)
+INSERT INTO usage_hours
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (hour, series) DO UPDATE SET calls = calls + excluded.calls, released = released + excluded.released,
   price = price + excluded.price, paid = paid + excluded.paid, written_off = written_off + excluded.written_off,
@@ -10,7 +9,7 @@ ON CONFLICT (hour, series) DO UPDATE SET calls = calls + excluded.calls, release
 
 -- name: add_usage_counts
 -- The same for units and times, by name.
-INSERT INTO usage_counts (hour, series, name, quantity) VALUES (?, ?, ?, ?)
+INSERT INTO usage_counts VALUES (?, ?, ?, ?)
 ON CONFLICT (hour, series, name) DO UPDATE SET quantity = quantity + excluded.quantity;
 
 -- name: usage_rolled
