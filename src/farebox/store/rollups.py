@@ -97,30 +97,32 @@ class _Added:
 
 
 def _sums(charges: list[Charge]) -> list[int]:
-    released = sum([charge.outcome == "released" for charge in charges])
-    return [
-        len(charges) - released,
-        released,
-        sum([charge.price for charge in charges]),
-        sum([charge.paid for charge in charges]),
-        sum([charge.written_off for charge in charges]),
-        sum([charge.cost for charge in charges]),
-        sum([charge.list_cost for charge in charges]),
-        sum([charge.refunded for charge in charges]),
-        sum([charge.tokens for charge in charges]),
-    ]
+    released = price = paid = written_off = cost = list_cost = refunded = tokens = 0
+    for charge in charges:
+        released += charge.outcome == "released"
+        price += charge.price
+        paid += charge.paid
+        written_off += charge.written_off
+        cost += charge.cost
+        list_cost += charge.list_cost
+        refunded += charge.refunded
+        tokens += charge.tokens
+    return [len(charges) - released, released, price, paid, written_off, cost, list_cost, refunded, tokens]
 
 
 def _counts(charges: list[Charge]) -> defaultdict[str, int]:
+    units: defaultdict[str, int] = defaultdict(int)
     counts: defaultdict[str, int] = defaultdict(int)
     for charge in charges:
         for unit, quantity in _used(charge.usage).units.items():
-            counts[UNIT + unit] += quantity
+            units[unit] += quantity
         took = _took(charge.timings)
         if took.first_byte_us > 0:
             counts[_FIRST_BYTES[bisect_right(_HALVES, took.first_byte_us)]] += 1
         if took.last_byte_us > 0:
             counts[_TOTALS[bisect_right(_HALVES, took.last_byte_us)]] += 1
+    for unit, quantity in units.items():
+        counts[UNIT + unit] = quantity
     return counts
 
 

@@ -38,18 +38,23 @@ def hold_of(row: Row) -> Hold:
     return _make(Hold, *row[:12], _legs(row[12]), _windows(row[13]), *row[14:])
 
 
-def row_of_hold(hold: Hold) -> tuple[Any, ...]:
-    row = msgspec.structs.astuple(hold)
-    return (*row[:12], text(hold.legs), text(hold.windows), *row[14:])
+def row_of_hold(hold: Hold, windows: str) -> Row:
+    """`windows` is the text of its windows, which the holds of a key share."""
+    row = list(msgspec.structs.astuple(hold))
+    row[12] = text(hold.legs)
+    row[13] = windows
+    return row
 
 
 def charge_of(row: Row) -> Charge:
     return _make(Charge, *row[:15], _legs(row[15]), *row[16:-1], bool(row[-1]))
 
 
-def row_of_charge(charge: Charge) -> tuple[Any, ...]:
-    row = msgspec.structs.astuple(charge)
-    return (*row[:15], text(charge.legs), *row[16:-1], int(charge.revised))
+def row_of_charge(charge: Charge) -> Row:
+    row = list(msgspec.structs.astuple(charge))
+    row[15] = text(charge.legs)
+    row[-1] = int(charge.revised)
+    return row
 
 
 def row_of_revision(charge: Charge) -> tuple[Any, ...]:

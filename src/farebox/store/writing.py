@@ -33,13 +33,11 @@ from farebox.ledger.deltas import (
     WindowBackfilled,
     WindowsChanged,
 )
-from farebox.ledger.model import BACKGROUND, WindowRef
+from farebox.ledger.model import BACKGROUND, Amounts, WindowRef
 from farebox.ledger.state import State
 from farebox.store import rows
-from farebox.store.database import Database
+from farebox.store.database import Database, Row
 from farebox.store.rollups import Rollups
-
-Row = tuple[Any, ...]
 
 # What becomes of an Idempotency-Key is written in the order it was decided: freed by one attempt, it may be taken by the next.
 _REPLAYS = ("open_replay", "close_replay", "free_replay")
@@ -69,13 +67,40 @@ _ORDER = (
 )
 
 
+class _Counted:
+    """What a batch adds to windows that count together: those of one key's calls are one tuple, while they are in the same windows."""
+
+    __slots__ = ("deltas", "refs", "text")
+
+    def __init__(self, refs: tuple[WindowRef, ...]) -> None:
+        self.refs = refs
+        self.text = ""
+        """As a hold's row has them; made for the first of these holds."""
+        self.deltas: list[WindowsChanged] = []
+
+    def sums(self) -> list[int]:
+        """In the order of a window's row: what is held, then what is spent."""
+        return _sums([delta.held for delta in self.deltas]) + _sums([delta.spent for delta in self.deltas])
+
+
+def _sums(amounts: list[Amounts]) -> list[int]:
+    price = cost = tokens = requests = 0
+    for one in amounts:
+        price += one.price
+        cost += one.cost
+        tokens += one.tokens
+        requests += one.requests
+    return [price, cost, tokens, requests]
+
+
 class Changes:
     """Gathers the deltas of one batch."""
 
     def __init__(self) -> None:
         self._rows: defaultdict[str, list[Row]] = defaultdict(list)
-        self._grants: dict[str, list[int]] = {}
-        self._windows: dict[tuple[WindowRef, ...], list[int]] = {}
+        self._grants: defaultdict[str, list[GrantChanged]] = defaultdict(list)
+        self._counted: dict[int, _Counted] = {}
+        """By the identity of the tuple: looking at what is in it costs more. Equal ones are added up in the end."""
         self._replays: list[tuple[str, Row]] = []
         self._closed: list[str] = []
         self._rollups = Rollups()
@@ -85,13 +110,43 @@ class Changes:
     def add(self, deltas: Iterable[Delta]) -> None:
         for delta in deltas:
             kind = type(delta)
-            if kind is WindowsChanged:
-                self._add_windows(delta)  # type: ignore[arg-type]
-            elif kind is GrantChanged:
-                self._add_grant(delta)  # type: ignore[arg-type]
+            if kind in _OFTEN:
+                _OFTEN[kind](self, delta)
             else:
                 name, row = _ROWS[kind]
                 self._add_row(name, row(delta), delta)
+
+    # What every call consists of.
+
+    def change_grant(self, delta: GrantChanged) -> None:
+        self._grants[delta.grant].append(delta)
+
+    def change_windows(self, delta: WindowsChanged) -> None:
+        self._of_windows(delta.refs).deltas.append(delta)
+
+    def _of_windows(self, refs: tuple[WindowRef, ...]) -> _Counted:
+        counted = self._counted.get(id(refs))
+        if counted is None:
+            counted = self._counted[id(refs)] = _Counted(refs)
+        return counted
+
+    def open_hold(self, delta: HoldOpened) -> None:
+        hold = delta.hold
+        counted = self._of_windows(hold.windows)
+        counted.text = counted.text or rows.text(hold.windows)
+        self._rows["open_hold"].append(rows.row_of_hold(hold, counted.text))
+        if hold.state != "open":  # an event's: over when it is made
+            self._closed.append(hold.id)
+
+    def close_hold(self, delta: HoldClosed) -> None:
+        self._rows["close_hold"].append((delta.hold_id, delta.state, delta.at))
+        self._closed.append(delta.hold_id)
+
+    def write_charge(self, delta: ChargeWritten) -> None:
+        self._rows["write_charge"].append(rows.row_of_charge(delta.charge))
+        self._rollups.add(delta.charge, delta.hold)
+
+    # All the others.
 
     def _add_row(self, name: str, row: Row, delta: Delta) -> None:
         if name in _REPLAYS:
@@ -101,58 +156,28 @@ class Changes:
         if isinstance(delta, HoldHandedOver):
             asked = (delta.hold.id, delta.hold.provider, delta.response_id, delta.facts, delta.at, delta.next_poll_at)
             self._rows["begin_background"].append(asked)
-        elif isinstance(delta, HoldClosed):
-            self._closed.append(delta.hold_id)
-        elif isinstance(delta, ChargeWritten):
-            self._rollups.add(delta.charge, delta.hold)
-        elif isinstance(delta, HoldOpened):
-            if delta.hold.state != "open":  # an event's: over when it is made
-                self._closed.append(delta.hold.id)
         elif isinstance(delta, ChargeRevised):
             self.revised = True
             self._rollups.revise(delta.charge, delta.before, delta.hold)
         elif isinstance(delta, ChargeRefunded):
             self._rollups.refund(delta.hold, delta.amount)
         elif isinstance(delta, WindowBackfilled):
-            self._add_windows(WindowsChanged(((delta.counter, delta.start),), spent=delta.spent))
-
-    def _add_windows(self, delta: WindowsChanged) -> None:
-        """Calls of one key count in the same windows: their sums are kept once for all of these."""
-        sums = self._windows.get(delta.refs)
-        if sums is None:
-            sums = self._windows[delta.refs] = [0] * 8
-        held, spent = delta.held, delta.spent
-        sums[0] += held.price
-        sums[1] += held.cost
-        sums[2] += held.tokens
-        sums[3] += held.requests
-        sums[4] += spent.price
-        sums[5] += spent.cost
-        sums[6] += spent.tokens
-        sums[7] += spent.requests
-
-    def _add_grant(self, delta: GrantChanged) -> None:
-        sums = self._grants.setdefault(delta.grant, [0] * 4)
-        sums[0] += delta.amount
-        sums[1] += delta.spent
-        sums[2] += delta.held
-        sums[3] += delta.expired
+            self.change_windows(WindowsChanged(((delta.counter, delta.start),), spent=delta.spent))
 
     def write(self, db: Database, now: int) -> bool:
         """Runs the statements. Nothing to write (refusals only) writes nothing, and says so: an exhausted key does not make the disk work."""
-        if not (self._rows or self._grants or self._windows):
+        if not (self._rows or self._grants or self._counted):
             return False
-        for name in _ORDER:
-            if name in self._rows:
-                gathered = self._rows[name]
-                if name == "publish_book":
-                    gathered = [(version, now, note) for version, note in gathered]
-                db.many(name, gathered)
+        for name in sorted(self._rows, key=_ORDER.index):
+            gathered = self._rows[name]
+            if name == "publish_book":
+                gathered = [(version, now, note) for version, note in gathered]
+            db.many(name, gathered)
         for name, taken in groupby(self._replays, itemgetter(0)):
             db.many(name, [row for _, row in taken])
         if self._grants:
-            db.many("change_grant", [(grant, *sums) for grant, sums in sorted(self._grants.items())])
-        if self._windows:
+            db.many("change_grant", [_changed(grant, deltas) for grant, deltas in sorted(self._grants.items())])
+        if self._counted:
             changed = sorted(self._by_window().items())
             db.many("make_window", [ref for ref, _ in changed])
             db.many("change_window", [(*ref, *sums) for ref, sums in changed])
@@ -162,8 +187,9 @@ class Changes:
     def _by_window(self) -> dict[WindowRef, list[int]]:
         """The sums of each window, once: calls that count in different windows may share some."""
         found: dict[WindowRef, list[int]] = {}
-        for refs, sums in self._windows.items():
-            for ref in refs:
+        for counted in [one for one in self._counted.values() if one.deltas]:
+            sums = counted.sums()
+            for ref in counted.refs:
                 known = found.get(ref)
                 found[ref] = sums if known is None else [one + other for one, other in zip(known, sums, strict=True)]
         return found
@@ -175,6 +201,17 @@ class Changes:
             state.charges.pop(hold_id, None)
         state.replays.clear()
         state.commands.clear()
+
+
+def _changed(grant: str, deltas: list[GrantChanged]) -> Row:
+    """What all of them change a grant by."""
+    amount = spent = held = expired = 0
+    for delta in deltas:
+        amount += delta.amount
+        spent += delta.spent
+        held += delta.held
+        expired += delta.expired
+    return (grant, amount, spent, held, expired)
 
 
 def _grown(delta: HoldGrown) -> Row:
@@ -203,14 +240,11 @@ def _stored(delta: ObjectStored) -> Row:
 
 
 _ROWS: dict[type, tuple[str, Callable[[Any], Row]]] = {
-    HoldOpened: ("open_hold", lambda delta: rows.row_of_hold(delta.hold)),
-    HoldClosed: ("close_hold", lambda delta: (delta.hold_id, delta.state, delta.at)),
     HoldGrown: ("grow_hold", _grown),
     HoldHandedOver: ("hand_over_hold", lambda delta: (delta.hold.id, BACKGROUND, delta.deadline)),
     HoldTakenBack: ("end_background", lambda delta: (delta.hold_id,)),
     ObjectStored: ("store_object", _stored),
     HoldCounted: ("count_hold", lambda delta: (delta.hold_id, *delta.window)),
-    ChargeWritten: ("write_charge", lambda delta: rows.row_of_charge(delta.charge)),
     ChargeRevised: ("revise_charge", lambda delta: rows.row_of_revision(delta.charge)),
     ChargeRefunded: ("refund_charge", lambda delta: (delta.hold.id, delta.amount)),
     ReplayOpened: ("open_replay", _opened),
@@ -226,4 +260,13 @@ _ROWS: dict[type, tuple[str, Callable[[Any], Row]]] = {
     CommandRecorded: ("write_command", lambda delta: (delta.id, delta.fingerprint, delta.outcome.decode(), delta.at)),
     BookPublished: ("publish_book", lambda delta: (delta.version, delta.note)),
 }
-"""What is written of each kind of change that is a row: the statement, and its columns."""
+"""What is written of each other kind of change, all of them rows: the statement, and its columns."""
+
+_OFTEN: dict[type, Callable[[Changes, Any], None]] = {
+    GrantChanged: Changes.change_grant,
+    WindowsChanged: Changes.change_windows,
+    HoldOpened: Changes.open_hold,
+    HoldClosed: Changes.close_hold,
+    ChargeWritten: Changes.write_charge,
+}
+"""How that is gathered which every call consists of."""
