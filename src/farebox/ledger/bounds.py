@@ -17,7 +17,10 @@ class Affine(msgspec.Struct, frozen=True, gc=False):
     fixed: int = 0
 
     def at(self, units: int) -> int:
-        return -(-(self.base + units * self.slope) // self.scale) + self.fixed
+        need = self.base + units * self.slope
+        if self.scale > 1:
+            need = (need + self.scale - 1) // self.scale
+        return need + self.fixed
 
     def most(self, room: int, ceiling: int) -> int:
         """The most units, up to `ceiling`, that fit in the room; negative when not even none do."""

@@ -36,7 +36,7 @@ from farebox.ledger.deltas import (
     WindowsChanged,
 )
 from farebox.ledger.lasting import HandOver, StoredObject
-from farebox.ledger.model import BACKGROUND, Amounts, Hold, HoldState, Leg, Replayable
+from farebox.ledger.model import BACKGROUND, Amounts, Hold, HoldState, Replayable
 from farebox.ledger.settling import Decision, merge, revise, settle, settled_before
 from farebox.ledger.state import State
 
@@ -52,18 +52,20 @@ def authorize(state: State, command: Authorize, now: int) -> Decision:
     refusal = stale(state, command.gate) or _key_refusal(command.gate, now) or _repeat(state, command)
     if refusal is not None:
         return refusal, []
-    found = rooms.rooms_of(state, command.gate, now)
-    units = rooms.fit(command, found)
-    if isinstance(units, Refused):
-        return units, []
-    hold = _hold(state, command, units, now)
-    least = min([room.room for room in found if room.measure == "price"]) - hold.amount
-    deltas: list[Delta] = [HoldOpened(hold), *_grants_held(hold.legs)]
-    deltas.append(WindowsChanged(hold.windows, held=hold.bounds))
+    asked = command.bound.at(command.bound.units_max)
+    admitted = rooms.admit(state, command, asked, now)
+    if isinstance(admitted, Refused):
+        return admitted, []
+    units, amounts, least = admitted
+    hold = _hold(state, command, asked.price, units, amounts, now)
+    deltas: list[Delta] = [HoldOpened(hold)]
+    for grant, part in hold.legs:
+        deltas.append(GrantChanged(grant, held=part))
+    deltas.append(WindowsChanged(hold.windows, held=amounts))
     if command.idempotency is not None:
         name, fingerprint = command.idempotency.name, command.idempotency.fingerprint
         deltas.append(ReplayOpened(Replayable(command.gate.key.id, name, fingerprint, command.request_id, now)))
-    return Authorized(hold, max(least, 0)), deltas
+    return Authorized(hold, least - amounts.price if least > amounts.price else 0), deltas
 
 
 def stale(state: State, gate: Gate) -> Requote | None:
@@ -104,37 +106,37 @@ def _repeat(state: State, command: Authorize) -> Repeated | None:
     return None if replay.request_id == command.request_id else Repeated(replay.state, replay.request_id, replay.answer)
 
 
-def _hold(state: State, command: Authorize, units: int, now: int) -> Hold:
-    gate, bound = command.gate, command.bound
-    amounts = bound.at(units)
-    return Hold(
-        id=command.hold_id,
-        request_id=command.request_id,
-        attempt=command.attempt,
-        key=gate.key.id,
-        account=gate.key.account,
-        root=gate.key.root,
-        wallet=gate.wallet,
-        amount=amounts.price,
-        cost_bound=amounts.cost,
-        tokens_bound=amounts.tokens,
-        units=units,
-        asked=bound.price.at(bound.units_max),
-        legs=rooms.draw(state, gate.wallet, amounts.price, now),
-        windows=rooms.refs_of(gate, now),
-        book_version=gate.book_version,
-        markup_basis_points=command.markup_basis_points,
-        markup_fixed_nano=command.markup_fixed_nano,
-        provider=command.provider,
-        model=command.model,
-        route=command.route,
-        owner=command.owner,
-        created_at=now,
-        deadline=now + command.lasts,
-        run=command.run,
-        user=command.user,
-        tags=command.tags,
-        idempotency="" if command.idempotency is None else command.idempotency.name,
+def _hold(state: State, command: Authorize, asked: int, units: int, amounts: Amounts, now: int) -> Hold:
+    gate = command.gate
+    key, wallet = gate.key, gate.wallet
+    return Hold(  # by position: to find so many fields by their names takes longer than all the rest of a decision
+        command.hold_id,
+        command.request_id,
+        command.attempt,
+        key.id,
+        key.account,
+        key.root,
+        wallet,
+        amounts.price,
+        amounts.cost,
+        amounts.tokens,
+        units,
+        asked,
+        rooms.draw(state, wallet, amounts.price, now),
+        rooms.refs_of(gate, now),
+        gate.book_version,
+        command.markup_basis_points,
+        command.markup_fixed_nano,
+        command.provider,
+        command.model,
+        command.route,
+        command.owner,
+        now,
+        now + command.lasts,
+        command.run,
+        command.user,
+        command.tags,
+        "" if command.idempotency is None else command.idempotency.name,
     )
 
 
@@ -154,10 +156,6 @@ def _identity_asked(command: Authorize) -> tuple[object, ...]:
         command.route,
         command.run,
     )
-
-
-def _grants_held(legs: tuple[Leg, ...]) -> list[GrantChanged]:
-    return [GrantChanged(grant, held=part) for grant, part in legs]
 
 
 # --- extend ----------------------------------------------------------------------------------------------------------------------
@@ -194,7 +192,7 @@ def extend(state: State, command: Extend, now: int) -> Decision:
     more = Amounts(at.price, at.cost, at.tokens, 0)
     legs = rooms.draw(state, hold.wallet, more.price, now)
     grown = HoldGrown(hold.id, more, units, merge(hold.legs, legs), max(hold.deadline, now + (command.lasts or 0)))
-    deltas: list[Delta] = [grown, *_grants_held(legs)]
+    deltas: list[Delta] = [grown, *[GrantChanged(grant, held=part) for grant, part in legs]]
     deltas.append(WindowsChanged(hold.windows, held=more))
     after = msgspec.structs.replace(
         hold,

@@ -24,6 +24,17 @@ from farebox.ledger.model import (
 )
 
 
+class Span(msgspec.Struct, frozen=True):
+    """From when until when calls of a gate are in the same windows, and in which."""
+
+    since: int
+    until: int
+    refs: tuple[WindowRef, ...]
+    """Those of its counters, sorted: the order in which rows are locked."""
+    caps: tuple[tuple[Budget, WindowRef | None], ...]
+    """Its hard caps, each with the window that it looks at; None: at all of a ring."""
+
+
 class Gate(msgspec.Struct, frozen=True):
     """What must admit a call, as planned: the key, the accounts above it, every counter that counts the call, every cap on its path.
     The revisions say whether that is still so when the ledger decides.
@@ -34,8 +45,8 @@ class Gate(msgspec.Struct, frozen=True):
     counters: tuple[Counter, ...]
     caps: tuple[Budget, ...]
     book_version: int
-    refs: list[tuple[int, int, tuple[WindowRef, ...]]] = []
-    """The windows that its counters are in, and from when until when they are: worked out once for all calls of that time."""
+    spans: list[Span] = []
+    """The last one: worked out once for all calls of that time."""
 
     @property
     def wallet(self) -> str:

@@ -1,6 +1,9 @@
 """The ledger's objects, as values. Amounts are nano-dollars, times microseconds since 1970 UTC. What changes them is `machine`."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Literal
 from urllib.parse import quote
 
@@ -31,7 +34,7 @@ class Amounts(msgspec.Struct, frozen=True, gc=False):
     requests: int = 0
 
     def of(self, measure: Measure) -> int:
-        return self.cost if measure == "provider_cost" else int(getattr(self, measure))
+        return self.price if measure == "price" else _OF[measure](self)
 
     def __neg__(self) -> "Amounts":
         return Amounts(-self.price, -self.cost, -self.tokens, -self.requests)
@@ -43,6 +46,12 @@ class Amounts(msgspec.Struct, frozen=True, gc=False):
         return Amounts(self.price - other.price, self.cost - other.cost, self.tokens - other.tokens, self.requests - other.requests)
 
 
+_OF: dict[Measure, Callable[[Amounts], int]] = {
+    "price": attrgetter("price"),
+    "provider_cost": attrgetter("cost"),
+    "tokens": attrgetter("tokens"),
+    "requests": attrgetter("requests"),
+}
 NOTHING = Amounts()
 
 
@@ -160,8 +169,12 @@ class Budget(msgspec.Struct, frozen=True):
     """Names the rate limit this is (`requests_per_minute`, …): refused with `rate_limited` instead of money words."""
 
 
-class Window(msgspec.Struct, gc=False):
-    """One counter in one window: what is set aside and what was charged, in every measure."""
+@dataclass(slots=True)
+class Window:
+    """One counter in one window: what is set aside and what was charged, in every measure.
+
+    Like a grant no struct: those that change are changed a dozen times in a call, for which these take half as long.
+    """
 
     counter: str
     start: int
@@ -175,17 +188,28 @@ class Window(msgspec.Struct, gc=False):
     requests_spent: int = 0
 
     def held(self, measure: Measure) -> int:
-        return int(getattr(self, _HELD[measure]))
+        return self.price_held if measure == "price" else _HELD[measure](self)
 
     def spent(self, measure: Measure) -> int:
-        return int(getattr(self, _SPENT[measure]))
+        return self.price_spent if measure == "price" else _SPENT[measure](self)
 
 
-_HELD = {"price": "price_held", "provider_cost": "cost_held", "tokens": "tokens_held", "requests": "requests_held"}
-_SPENT = {"price": "price_spent", "provider_cost": "cost_spent", "tokens": "tokens_spent", "requests": "requests_spent"}
+_HELD: dict[Measure, Callable[[Window], int]] = {
+    "price": attrgetter("price_held"),
+    "provider_cost": attrgetter("cost_held"),
+    "tokens": attrgetter("tokens_held"),
+    "requests": attrgetter("requests_held"),
+}
+_SPENT: dict[Measure, Callable[[Window], int]] = {
+    "price": attrgetter("price_spent"),
+    "provider_cost": attrgetter("cost_spent"),
+    "tokens": attrgetter("tokens_spent"),
+    "requests": attrgetter("requests_spent"),
+}
 
 
-class Grant(msgspec.Struct, gc=False):
+@dataclass(slots=True)
+class Grant:
     """A block of credit. `amount` is what transfers put in it, less what they took out; never less than spent + held + expired."""
 
     id: str
@@ -211,7 +235,9 @@ class Grant(msgspec.Struct, gc=False):
 
     def available(self, now: int) -> int:
         """What a hold may draw now."""
-        return self.free if self.is_effective(now) else 0
+        if self.effective_at <= now and (self.expires_at is None or now < self.expires_at):
+            return self.amount - self.spent - self.held - self.expired
+        return 0
 
     def draw_order(self) -> tuple[int, int, int, int, str]:
         """Priority, soonest expiry, promotional before paid, oldest (ledger.md §3)."""
@@ -225,7 +251,7 @@ WindowRef = tuple[str, int]
 """A counter's id and a window's start."""
 
 
-class Hold(msgspec.Struct, frozen=True):
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """Money set aside for one attempt. Everything but state, amount, bounds, legs, deadline and closed_at is fixed when it is made."""
 
     id: str
@@ -263,7 +289,7 @@ class Hold(msgspec.Struct, frozen=True):
         return Amounts(self.amount, self.cost_bound, self.tokens_bound, 1)
 
 
-class Charge(msgspec.Struct, frozen=True):
+class Charge(msgspec.Struct, frozen=True, gc=False):
     """What one hold ended in. `paid + written_off == price`. Lines and usage are JSON, kept as the meter and the rater made them."""
 
     hold_id: str

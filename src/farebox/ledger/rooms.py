@@ -6,8 +6,8 @@ import msgspec
 
 from farebox.ledger import windows
 from farebox.ledger.bounds import Bound
-from farebox.ledger.commands import Authorize, Gate, Refused
-from farebox.ledger.model import CONCURRENT, Budget, Hold, Leg, Measure, WindowRef
+from farebox.ledger.commands import Authorize, Gate, Refused, Span
+from farebox.ledger.model import CONCURRENT, Amounts, Budget, Hold, Leg, Measure, WindowRef
 from farebox.ledger.state import State
 
 
@@ -23,44 +23,79 @@ class Room(msgspec.Struct, frozen=True, gc=False):
     rate: str = ""
 
 
+def span_of(gate: Gate, now: int) -> Span:
+    """The windows that a call held now is counted in and capped by. What is told of afterwards does not displace what is remembered of the present."""
+    spans = gate.spans
+    if spans:
+        known = spans[0]
+        if known.since <= now < known.until:
+            return known
+    counters = {counter.id: counter for counter in (*gate.counters, *[cap.counter for cap in gate.caps])}
+    at = {name: windows.span_of(counter.window, counter.timezone, now) for name, counter in counters.items()}
+    refs = {name: (name, start) for name, (start, _) in at.items()}
+    looks = {name: None if counter.window.startswith(windows.ROLLING) else refs[name] for name, counter in counters.items()}
+    span = Span(
+        now,
+        min((end for _, end in at.values()), default=now + 1),
+        tuple(sorted(refs[counter.id] for counter in gate.counters)),
+        tuple((cap, looks[cap.counter.id]) for cap in gate.caps if cap.hard),
+    )
+    if not spans or spans[0].since < now:
+        spans[:] = [span]
+    return span
+
+
 def refs_of(gate: Gate, now: int) -> tuple[WindowRef, ...]:
-    """The windows that a call held now is counted in, sorted: the order in which rows are locked."""
-    if gate.refs:
-        since, until, refs = gate.refs[0]
-        if since <= now < until:
-            return refs
-    counters = gate.counters
-    refs = tuple(sorted((counter.id, windows.start_of(counter.window, counter.timezone, now)) for counter in counters))
-    until = min((windows.end_of(counter.window, counter.timezone, now) for counter in counters), default=now + 1)
-    gate.refs[:] = [(now, until, refs)]
-    return refs
+    """The windows that a call held now is counted in."""
+    return span_of(gate, now).refs
 
 
 def wallet_room(state: State, wallet: str, now: int) -> Room:
     free = held = 0
     for grant in state.drawable(wallet):
-        if grant.effective_at <= now and (grant.expires_at is None or now < grant.expires_at):
-            free += grant.amount - grant.spent - grant.held - grant.expired
+        if grant.is_effective(now):
+            free += grant.free
             held += grant.held
     return Room(wallet, "price", free, held)
 
 
 def cap_room(state: State, cap: Budget, now: int) -> Room:
     """The room of one hard cap in its current window; in a rolling one, over the ring of its sub-windows."""
-    counter, measure = cap.counter, cap.measure
+    counter = cap.counter
     if counter.window.startswith(windows.ROLLING):
-        since = windows.ring_start(counter.window, now)
-        until = now + windows.rolling_length(counter.window)  # what comes later shares no ring with this moment
-        ring = [row for row in state.ring(counter.id, since) if row.start <= until and (row.held(measure) or row.spent(measure))]
-        held, spent = sum(row.held(measure) for row in ring), sum(row.spent(measure) for row in ring)
-        oldest = min((row.start for row in ring), default=now)
+        held, spent, oldest = _in_ring(state, cap, now)
         renews = oldest + windows.rolling_length(counter.window) + windows.rolling_step(counter.window)
     else:
-        row = state.window(counter.id, windows.start_of(counter.window, counter.timezone, now))
-        held, spent = row.held(measure), 0 if cap.rate == CONCURRENT else row.spent(measure)
-        renews = windows.end_of(counter.window, counter.timezone, now)
+        start, renews = windows.span_of(counter.window, counter.timezone, now)
+        held, spent, _ = _in_window(state, cap, (counter.id, start))
     lasts = counter.window == windows.LIFETIME
-    return Room(counter.scope, measure, cap.limit - spent - held, held, counter.window, None if lasts else renews, cap.rate)
+    return Room(counter.scope, cap.measure, cap.limit - spent - held, held, counter.window, None if lasts else renews, cap.rate)
+
+
+def _in_window(state: State, cap: Budget, ref: WindowRef) -> tuple[int, int, int]:
+    """What is held and what is spent of a cap in one window, and since when."""
+    row = state.windows.get(ref)
+    if row is None:
+        return 0, 0, ref[1]
+    if cap.rate == CONCURRENT:
+        return row.held(cap.measure), 0, ref[1]
+    return row.held(cap.measure), row.spent(cap.measure), ref[1]
+
+
+def _in_ring(state: State, cap: Budget, now: int) -> tuple[int, int, int]:
+    """What is held and what is spent of a cap in the ring of a moment, and since when."""
+    counter, measure = cap.counter, cap.measure
+    since = windows.ring_start(counter.window, now)
+    until = now + windows.rolling_length(counter.window)  # what comes later shares no ring with this moment
+    held = spent = 0
+    oldest = None
+    for row in state.ring(counter.id, since):
+        there, gone = row.held(measure), row.spent(measure)
+        if row.start <= until and (there or gone):
+            held += there
+            spent += gone
+            oldest = row.start if oldest is None else min(oldest, row.start)
+    return held, spent, now if oldest is None else oldest
 
 
 def rooms_of(state: State, gate: Gate, now: int) -> list[Room]:
@@ -79,6 +114,33 @@ def rooms_to_grow(state: State, gate: Gate, hold: Hold, now: int) -> Iterator[Ro
             room = cap_room(state, cap, hold.created_at)
             own = hold.bounds.of(cap.measure) if cap.counter.id in counted else 0
             yield msgspec.structs.replace(room, held=room.held - own)
+
+
+def admit(state: State, command: Authorize, asked: Amounts, now: int) -> tuple[int, Amounts, int] | Refused:
+    """The output units to hold for, what they come to at most, and the least room for money on the path; or why not even the fewest do."""
+    bound, ceiling = command.bound, command.ceiling
+    least = room_for(state, command.gate, asked, now)
+    if least is not None and bound.units_min <= bound.units_max and (ceiling is None or asked.price <= ceiling):
+        return bound.units_max, asked, least
+    found = rooms_of(state, command.gate, now)
+    units = fit(command, found)
+    return units if isinstance(units, Refused) else (units, bound.at(units), min(room.room for room in found if room.measure == "price"))
+
+
+def room_for(state: State, gate: Gate, asked: Amounts, now: int) -> int | None:
+    """What `fit` says of nearly every call, without a word for whoever is refused: the least room for money, if all that is asked fits everywhere."""
+    least = 0
+    for grant in state.drawable(gate.wallet):
+        least += grant.available(now)
+    for cap, ref in span_of(gate, now).caps:
+        held, spent, _ = _in_ring(state, cap, now) if ref is None else _in_window(state, cap, ref)
+        room = cap.limit - held - spent
+        if cap.measure != "price":
+            if asked.of(cap.measure) > room:
+                return None
+        elif room < least:
+            least = room
+    return least if asked.price <= least else None
 
 
 def fit(command: Authorize, rooms: list[Room]) -> int | Refused:
@@ -133,14 +195,17 @@ def _need(bound: Bound, room: Room) -> int:
 
 def draw(state: State, wallet: str, amount: int, now: int) -> tuple[Leg, ...]:
     """Which grants give how much, in their order. Gives less than the amount when there is less."""
+    if amount <= 0:
+        return ()
     legs = []
     for grant in state.drawable(wallet):
-        part = min(grant.available(now), amount)
+        part = grant.available(now)
+        if part >= amount:
+            legs.append((grant.id, amount))
+            break
         if part > 0:
             legs.append((grant.id, part))
             amount -= part
-        if amount <= 0:
-            break
     return tuple(legs)
 
 

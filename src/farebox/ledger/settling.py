@@ -31,14 +31,24 @@ def _content(of: Result | Charge) -> tuple[object, ...]:
 
 def settle(state: State, hold: Hold, result: Result, gate: Gate | None, now: int) -> tuple[Charge, list[Delta]]:
     """The charge of an open hold and all that it moves: the hold given up, the price taken from its legs, then from what is free."""
-    taken = _take(hold.legs, min(result.price, hold.amount))
-    deltas: list[Delta] = [GrantChanged(grant, held=-part, spent=spent) for (grant, part), (_, spent) in zip(hold.legs, taken, strict=True)]
-    extra = _overage(state, hold, result, gate, hold.bounds, now)
-    deltas += [GrantChanged(grant, spent=part) for grant, part in extra]
-    legs = merge(tuple(leg for leg in taken if leg[1]), extra)
+    owed = min(result.price, hold.amount)
+    deltas: list[Delta] = []
+    paid: list[Leg] = []
+    for grant, part in hold.legs:
+        taken = min(part, owed)
+        owed -= taken
+        deltas.append(GrantChanged(grant, spent=taken, held=-part))
+        if taken:
+            paid.append((grant, taken))
+    legs = tuple(paid)
+    if gate is not None and result.price > hold.amount:
+        extra = _overage(state, hold, result, gate, hold.bounds, now)
+        deltas += [GrantChanged(grant, spent=part) for grant, part in extra]
+        legs = merge(legs, extra)
     charge = charge_of(hold, result, legs, now)
     deltas.append(ChargeWritten(charge, hold))
-    deltas.append(WindowsChanged(hold.windows, held=-hold.bounds, spent=charge.amounts))
+    held = Amounts(-hold.amount, -hold.cost_bound, -hold.tokens_bound, -1)
+    deltas.append(WindowsChanged(hold.windows, held=held, spent=charge.amounts))
     return charge, deltas
 
 
@@ -66,34 +76,36 @@ def _overage(state: State, hold: Hold, result: Result, gate: Gate | None, covere
 
 def charge_of(hold: Hold, result: Result, legs: tuple[Leg, ...], now: int) -> Charge:
     """What a result makes of a hold, paid by these legs; what they lack is written off."""
-    paid = sum(part for _, part in legs)
-    return Charge(
-        hold_id=hold.id,
-        request_id=hold.request_id,
-        key=hold.key,
-        account=hold.account,
-        root=hold.root,
-        wallet=hold.wallet,
-        at=now,
-        outcome=result.outcome,
-        completeness=result.completeness,
-        price=result.price,
-        paid=paid,
-        written_off=result.price - paid,
-        cost=result.cost,
-        list_cost=result.list_cost,
-        tokens=result.tokens,
-        legs=legs,
-        provider=hold.provider,
-        model=hold.model,
-        model_served=result.model_served,
-        route=hold.route,
-        usage=result.usage,
-        lines=result.lines,
-        timings=result.timings,
-        flags=result.flags,
-        status=result.status,
-        upstream_request_id=result.upstream_request_id,
+    paid = 0
+    for _, part in legs:
+        paid += part
+    return Charge(  # by position, as a hold is made
+        hold.id,
+        hold.request_id,
+        hold.key,
+        hold.account,
+        hold.root,
+        hold.wallet,
+        now,
+        result.outcome,
+        result.completeness,
+        result.price,
+        paid,
+        result.price - paid,
+        result.cost,
+        result.list_cost,
+        result.tokens,
+        legs,
+        hold.provider,
+        hold.model,
+        result.model_served,
+        hold.route,
+        result.usage,
+        result.lines,
+        result.timings,
+        result.flags,
+        result.status,
+        result.upstream_request_id,
     )
 
 

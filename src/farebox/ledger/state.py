@@ -2,6 +2,7 @@
 
 from bisect import insort
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -154,6 +155,11 @@ class State:
         self.ring_rows.setdefault(window.counter, {})[window.start] = window
         return window
 
+    def keep_ring(self, counter: str, since: int) -> None:
+        """All of its sub-windows from that one on are here, and will be."""
+        self.ring_rows.setdefault(counter, {})
+        self.rings[counter] = since
+
     def shorten_ring(self, counter: str, since: int) -> None:
         """Forgets sub-windows that a ring has left behind."""
         rows = self.ring_rows.get(counter, {})
@@ -164,19 +170,26 @@ class State:
     def change_grant(self, delta: GrantChanged) -> None:
         grant = self.grants.get(delta.grant)
         if grant is not None:  # a grant that nothing in this batch reads is changed by its delta alone
-            grant.amount += delta.amount
-            grant.spent += delta.spent
-            grant.held += delta.held
-            grant.expired += delta.expired
+            if delta.held:
+                grant.held += delta.held
+            if delta.spent:
+                grant.spent += delta.spent
+            if delta.amount:
+                grant.amount += delta.amount
+            if delta.expired:
+                grant.expired += delta.expired
 
     def change_windows(self, delta: WindowsChanged) -> None:
         held, spent = delta.held, delta.spent
-        for ref in delta.refs:
-            window = self.windows.get(ref)
+        known, complete = self.ring_rows, self.complete
+        for counter, start in delta.refs:
+            if not complete and counter not in known:
+                continue  # nothing that this state was read for looks at it; its delta alone changes the row
+            window = known[counter].get(start) if counter in known else None
             if window is None:
-                if not self.complete and ref[0] not in self.rings:
-                    continue  # nothing that this state was read for looks at it; its delta alone changes the row
-                window = self.add_window(Window(*ref))
+                if not complete and counter not in self.rings:
+                    continue
+                window = self.add_window(Window(counter, start))
             if held is not NOTHING:
                 window.price_held += held.price
                 window.cost_held += held.cost
@@ -239,7 +252,7 @@ class State:
             del self.replays[delta.key, delta.name]
 
     def open_grant(self, delta: GrantOpened) -> None:
-        self.add_grant(msgspec.structs.replace(delta.grant))
+        self.add_grant(replace(delta.grant))
 
     def book_transfer(self, delta: TransferBooked) -> None:
         self.transfers.append(delta.transfer)

@@ -47,28 +47,11 @@ def check(window: str, timezone: str) -> None:
         raise UnknownWindowError(f"{timezone!r} is not a time zone of the tz database, such as UTC or Europe/Berlin") from None
 
 
-def start_of(window: str, timezone: str, now: int) -> int:
-    """The start of the window (or of the sub-window of a ring) that `now` lies in. A lifetime starts at 0."""
-    return _span(window, timezone, now)[0]
+def span_of(window: str, timezone: str, now: int) -> tuple[int, int]:
+    """From when until when the window (or the sub-window of a ring) lasts that `now` lies in. A lifetime starts at 0.
 
-
-def end_of(window: str, timezone: str, now: int) -> int:
-    """The first moment after the window (or sub-window) that `now` lies in."""
-    return _span(window, timezone, now)[1]
-
-
-def ring_start(window: str, now: int) -> int:
-    """The start of the oldest sub-window of a ring that still reaches into the last `length`: conservative by at most one step."""
-    step = rolling_step(window)
-    oldest = now - rolling_length(window)
-    return oldest - oldest % step
-
-
-_spans: dict[tuple[str, str], tuple[int, int]] = {}
-
-
-def _span(window: str, timezone: str, now: int) -> tuple[int, int]:
-    """Remembers the last span of each (window, zone): time moves on, so it is nearly always the one asked for."""
+    Remembers the last span of each (window, zone): time moves on, so it is nearly always the one asked for.
+    """
     known = _spans.get((window, timezone))
     if known is not None and known[0] <= now < known[1]:
         return known
@@ -77,6 +60,26 @@ def _span(window: str, timezone: str, now: int) -> tuple[int, int]:
         _spans.clear()
     _spans[window, timezone] = span
     return span
+
+
+_spans: dict[tuple[str, str], tuple[int, int]] = {}
+
+
+def start_of(window: str, timezone: str, now: int) -> int:
+    """The start of the window (or of the sub-window of a ring) that `now` lies in. A lifetime starts at 0."""
+    return span_of(window, timezone, now)[0]
+
+
+def end_of(window: str, timezone: str, now: int) -> int:
+    """The first moment after the window (or sub-window) that `now` lies in."""
+    return span_of(window, timezone, now)[1]
+
+
+def ring_start(window: str, now: int) -> int:
+    """The start of the oldest sub-window of a ring that still reaches into the last `length`: conservative by at most one step."""
+    step = rolling_step(window)
+    oldest = now - rolling_length(window)
+    return oldest - oldest % step
 
 
 def _compute(window: str, timezone: str, now: int) -> tuple[int, int]:

@@ -298,4 +298,4 @@ def read_body(body: bytes) -> Settlement | None:
 def _of_run(gate: Gate | None) -> Gate | None:
     """What the store cannot find out by itself when it books an overage: the cap on the caller's run."""
     caps = () if gate is None else tuple(cap for cap in gate.caps if cap.counter.filter.run)
-    return msgspec.structs.replace(gate, path=(), counters=(), caps=caps, refs=[]) if gate is not None and caps else None
+    return msgspec.structs.replace(gate, path=(), counters=(), caps=caps, spans=[]) if gate is not None and caps else None

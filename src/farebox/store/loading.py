@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from farebox.ledger import policies, windows
+from farebox.ledger import policies, rooms, windows
 from farebox.ledger.commands import (
     Adjust,
     Authorize,
@@ -17,6 +17,7 @@ from farebox.ledger.commands import (
     Extend,
     Gate,
     GrantMoney,
+    HotCommand,
     IssueKey,
     Move,
     OpenAccount,
@@ -33,7 +34,7 @@ from farebox.ledger.state import History, State
 from farebox.store import histories, rows
 from farebox.store.database import Database
 
-_OF_HOLDS = Authorize | HandOver | Capture | Release | Expire
+_OF_HOLDS = frozenset({Authorize, HandOver, Capture, Release, Expire})
 
 
 class Loader:
@@ -56,19 +57,23 @@ class Loader:
 
     def settled(self, state: State, commands: list[Command]) -> list[Command]:
         """Loads the holds that are settled, and with them which windows the commands will look at (`locking.py`)."""
-        self.holds(state, {command.hold_id for command in commands if isinstance(command, _OF_HOLDS)})
-        asked = [command for command in commands if isinstance(command, Authorize)]
-        return [self._with_gate(state, command, asked) for command in commands]
+        self.holds(state, {command.hold_id for command in commands if type(command) in _OF_HOLDS})  # type: ignore[union-attr]  # all of these have one
+        return [self._with_gate(state, command, commands) if type(command) is Capture else command for command in commands]
 
     def admitted(self, state: State, commands: list[Command], now: int) -> None:
         """Loads what admits calls and events: revisions, wallets, the windows of caps."""
         if state.book_version is None:
             state.book_version = self._db.one("read_book_version")[0]
-        self._gates(state, [command for command in commands if isinstance(command, Authorize)], now)
+        authorizes: list[Authorize] = []
+        events: list[RecordEvent] = []
         for command in commands:
-            if isinstance(command, Capture) and command.gate is not None:
-                self._over(state, command.gate, state.holds.get(command.hold_id), now)
-        events = [command for command in commands if isinstance(command, RecordEvent)]
+            if type(command) is Authorize:
+                authorizes.append(command)
+            elif type(command) is Capture:
+                self._over(state, command, now)
+            elif type(command) is RecordEvent:
+                events.append(command)
+        self._gates(state, authorizes, now)
         if events:
             self._events(state, events, now)
         if state.charges:
@@ -87,21 +92,21 @@ class Loader:
         for row in self._db.rows("read_charges", rows.text(closed)) if closed else ():
             state.charges[row[0]] = rows.charge_of(row)
 
-    def _with_gate(self, state: State, command: Command, asked: list[Authorize]) -> Command:
+    def _with_gate(self, state: State, command: Capture, commands: list[Command]) -> Command:
         """A capture above its hold (or a revision) may draw on more, under the caps of now; one of a hold that is only being made, under its."""
-        if not isinstance(command, Capture):
-            return command
         hold = state.holds.get(command.hold_id)
         if hold is None:
-            made = next((authorize.gate for authorize in asked if authorize.hold_id == command.hold_id), None)
-            return msgspec.structs.replace(command, gate=made)
-        if hold.state == "open" and command.result.price <= hold.amount:
+            made = [asked.gate for asked in commands if type(asked) is Authorize and asked.hold_id == command.hold_id]
+            return msgspec.structs.replace(command, gate=made[0] if made else None)
+        if _is_within(command, hold):
             return command
         return msgspec.structs.replace(command, gate=self._gate(hold, command.gate))
 
     def _gates(self, state: State, commands: list[Authorize], now: int) -> None:
-        self._payers(state, [command.gate for command in commands])
-        self._caps(state, {cap.counter.id: cap for command in commands for cap in command.gate.caps}.values(), now, forgets=True)
+        gates = {id(command.gate): command.gate for command in commands}.values()  # calls of one key and model share theirs
+        self._payers(state, gates)
+        for gate in gates:
+            self._caps(state, gate, now, forgets=True)
         for command in commands:
             if command.idempotency is not None:
                 self._replay(state, command.gate.key.id, command.idempotency.name)
@@ -122,7 +127,7 @@ class Loader:
             state.commands[row[0]] = CommandRecorded(row[0], row[1], row[2].encode(), row[3])
         self._payers(state, [command.gate for command in commands])
         for command in commands:
-            self._caps(state, command.gate.caps, min(command.at, now))
+            self._caps(state, command.gate, min(command.at, now))
 
     def _wallets(self, state: State, wallets: set[str]) -> None:
         missing = [wallet for wallet in wallets if wallet not in state.read_wallets]
@@ -132,17 +137,14 @@ class Loader:
                     state.add_grant(rows.grant_of(row))
             state.read_wallets.update(missing)
 
-    def _caps(self, state: State, caps: Iterable[Budget], now: int, *, forgets: bool = False) -> None:
+    def _caps(self, state: State, gate: Gate, now: int, *, forgets: bool = False) -> None:
         """The windows of caps at a moment. `forgets`: it is the present, so what rings have left behind is not kept."""
         refs = []
-        for cap in caps:
-            counter = cap.counter
-            if counter.window.startswith(windows.ROLLING):
-                self._ring(state, counter, now, forgets=forgets)
-            else:
-                ref = (counter.id, windows.start_of(counter.window, counter.timezone, now))
-                if ref not in state.windows:
-                    refs.append(ref)
+        for cap, ref in rooms.span_of(gate, now).caps:
+            if ref is None:
+                self._ring(state, cap.counter, now, forgets=forgets)
+            elif ref not in state.windows:
+                refs.append(ref)
         for row in self._db.rows("read_windows", rows.text(refs)) if refs else ():
             state.add_window(rows.window_of(row))
         for ref in refs:
@@ -159,11 +161,14 @@ class Loader:
             return
         for row in self._db.rows("read_ring", counter.id, since):
             state.add_window(rows.window_of(row))
-        state.rings[counter.id] = since
+        state.keep_ring(counter.id, since)
 
-    def _over(self, state: State, gate: Gate, hold: Hold | None, now: int) -> None:
-        self._wallets(state, {gate.wallet if hold is None else hold.wallet})
-        self._caps(state, gate.caps, now if hold is None else hold.created_at)
+    def _over(self, state: State, command: Capture, now: int) -> None:
+        """What a capture may draw on beyond its hold."""
+        hold, gate = state.holds.get(command.hold_id), command.gate
+        if gate is not None and (hold is None or not _is_within(command, hold)):
+            self._wallets(state, {gate.wallet if hold is None else hold.wallet})
+            self._caps(state, gate, now if hold is None else hold.created_at)
 
     def _given_back(self, state: State, commands: list[Command]) -> None:
         """The grants that revisions give back to: an exhausted one can be drawn again by the next command."""
@@ -186,7 +191,7 @@ class Loader:
         """The caps that stand on a hold's path now, and the cap on its run, which only its caller knows."""
         gate = self.policy(self._key(hold.key)).gate(f"{hold.provider}/{hold.model}", hold.run)
         of_run = [] if planned is None else [cap for cap in planned.caps if cap.counter.filter.run]
-        return msgspec.structs.replace(gate, caps=(*gate.caps, *of_run))
+        return msgspec.structs.replace(gate, caps=(*gate.caps, *of_run), spans=[])
 
     def policy(self, key: Key) -> Policy:
         """All that is laid down for a key, as of this transaction."""
@@ -202,7 +207,7 @@ class Loader:
         """Loads what any command looks at, into a state of its own."""
         commands = self.hot(state, commands, now)
         for command in commands:
-            if not isinstance(command, _OF_HOLDS | RecordEvent):
+            if not isinstance(command, HotCommand):
                 for row in self._db.rows("read_command", command.id):
                     state.commands[row[0]] = CommandRecorded(row[0], row[1], row[2].encode(), row[3])
                 self._one_command(state, command, now)
@@ -216,7 +221,7 @@ class Loader:
                     state.revs[row[0]] = row[1]
                 self._wallets(state, {gate.wallet})
                 held = state.holds.get(hold_id)
-                self._caps(state, gate.caps, now if held is None else held.created_at)
+                self._caps(state, gate, now if held is None else held.created_at)
             case OpenAccount(parent=parent, external_id=external_id):
                 self._account_path(state, command.account_id)
                 self._account_path(state, parent)
@@ -307,3 +312,8 @@ class Loader:
 
     def _counters(self, scope: str) -> list[Counter]:
         return [rows.counter_of(row) for row in self._db.rows("read_counters", scope)]
+
+
+def _is_within(command: Capture, hold: Hold) -> bool:
+    """Whether what a hold has set aside pays for its capture: nothing else is looked at then."""
+    return hold.state == "open" and command.result.price <= hold.amount
