@@ -1,8 +1,8 @@
 """The state machine: every command decided by a pure function of the state, the command and the time of its batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -22,7 +22,6 @@ from farebox.ledger.commands import (
     Expire,
     Extend,
     GrantMoney,
-    HotCommand,
     IssueKey,
     Move,
     OpenAccount,
@@ -39,13 +38,17 @@ from farebox.ledger.lasting import HandOver
 from farebox.ledger.settling import Decision
 from farebox.ledger.state import State
 
-_RULES: dict[type, Callable[[State, Any, int], Decision]] = {
+Rule = Callable[[State, Any, int], Decision]
+_HOT: dict[type, Rule] = {
     Authorize: calls.authorize,
     HandOver: calls.hand_over,
     Capture: calls.capture,
     Release: calls.release,
     Expire: calls.expire,
     RecordEvent: events.record,
+}
+"""Of commands that belong to a call: known by their hold, decided in company, answered in a batch."""
+_RULES: dict[type, Rule] = {
     Extend: calls.extend,
     OpenAccount: policies.open_account,
     EditAccount: policies.edit_account,
@@ -59,25 +62,29 @@ _RULES: dict[type, Callable[[State, Any, int], Decision]] = {
     Refund: transfers.refund,
     BookExpiry: transfers.book_expiry,
 }
+_KINDS = frozenset(_HOT)
 _encode = msgspec.json.Encoder(order="sorted").encode
 _outcomes = msgspec.json.Decoder(Done | Refused | Authorized)
 
 
-def is_hot(command: Command) -> bool:
-    """Whether the command belongs to a call: known by its hold, decided in company, answered in a batch."""
-    return isinstance(command, HotCommand)
+def are_hot(commands: Iterable[Command]) -> bool:
+    """Whether all of them belong to calls."""
+    return _KINDS.issuperset(map(type, commands))
 
 
 def decide(state: State, command: Command, now: int) -> Decision:
     """The outcome of a command and what it changes. `state` is not touched: `State.apply` does that with the deltas."""
-    rule = _RULES[type(command)]
-    if isinstance(command, HotCommand):
-        return rule(state, command, now)
+    hot = _HOT.get(type(command))
+    return hot(state, command, now) if hot is not None else _decide_once(state, cast("AdminCommand", command), now)
+
+
+def _decide_once(state: State, command: AdminCommand, now: int) -> Decision:
+    """A command whose outcome is kept for ever."""
     fingerprint = fingerprint_of(command)
     before = state.commands.get(command.id)
     if before is not None:
         return _answer_again(before, fingerprint), []
-    outcome, deltas = rule(state, command, now)
+    outcome, deltas = _RULES[type(command)](state, command, now)
     if isinstance(outcome, Done | Refused | Authorized):
         deltas.append(CommandRecorded(command.id, fingerprint, _encode(outcome), now))
     return outcome, deltas

@@ -5,6 +5,7 @@ Owns no statement and no connection: a store says how one transaction is run (`_
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -36,7 +37,7 @@ class Deciding(ABC):
         answers: list[Answer] = []
         group: list[Entry] = []
         for entry in entries:
-            if all(machine.is_hot(command) for command in entry):
+            if machine.are_hot(entry):
                 group.append(entry)
                 continue
             answers += self._decide_group(group)
@@ -95,12 +96,8 @@ class Deciding(ABC):
 
     def _decide_all(self, state: State, entries: list[Entry], commands: list[Command], now: int, changes: Changes) -> list[Answer]:
         """Answers of entries, whose commands were filled in from what was read and stand one after the other."""
-        answers: list[Answer] = []
-        at = 0
-        for entry in entries:
-            answers.append(self._decide_entry(state, commands[at : at + len(entry)], now, changes))
-            at += len(entry)
-        return answers
+        turn = iter(commands)
+        return [self._decide_entry(state, islice(turn, len(entry)), now, changes) for entry in entries]
 
     def _decide_entry(self, state: State, commands: Iterable[Command], now: int, changes: Changes) -> Answer:
         """A fault in an entry's first command fails it alone: nothing was applied, because rules only return what would change.
