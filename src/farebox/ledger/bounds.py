@@ -17,10 +17,8 @@ class Affine(msgspec.Struct, frozen=True, gc=False):
     fixed: int = 0
 
     def at(self, units: int) -> int:
-        need = self.base + units * self.slope
-        if self.scale > 1:
-            need = (need + self.scale - 1) // self.scale
-        return need + self.fixed
+        need, scale = self.base + units * self.slope, self.scale
+        return (need if scale == 1 else (need + scale - 1) // scale) + self.fixed
 
     def most(self, room: int, ceiling: int) -> int:
         """The most units, up to `ceiling`, that fit in the room; negative when not even none do."""

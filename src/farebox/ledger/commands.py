@@ -60,7 +60,7 @@ class Idempotency(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
-class Authorize(msgspec.Struct, frozen=True):
+class Authorize(msgspec.Struct, frozen=True, gc=False):
     """Set money aside for one attempt: on the wallet and under every cap, all or none."""
 
     hold_id: str
@@ -83,7 +83,7 @@ class Authorize(msgspec.Struct, frozen=True):
     idempotency: Idempotency | None = None
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What an attempt came to: the content of its charge. `price` is what the customer owes before anything is written off."""
 
     outcome: str
@@ -111,7 +111,7 @@ class Claim(msgspec.Struct, frozen=True):
         return (hold.owner == self.owner or hold.owner.startswith(f"{self.owner}:")) and self.key in ("", hold.key)
 
 
-class Capture(msgspec.Struct, frozen=True):
+class Capture(msgspec.Struct, frozen=True, gc=False):
     """Charge a hold what its attempt came to, and give the rest back. After its hold expired it revises that charge instead."""
 
     hold_id: str
@@ -294,7 +294,7 @@ Command = HotCommand | AdminCommand
 # --- outcomes ------------------------------------------------------------------------------------------------------------------
 
 
-class Authorized(msgspec.Struct, frozen=True, tag="authorized"):
+class Authorized(msgspec.Struct, frozen=True, gc=False, tag="authorized"):
     """Money is set aside. `hold.units` is the output cap it was computed with; `available` what the caller has left after it."""
 
     hold: Hold
@@ -331,7 +331,7 @@ class Repeated(msgspec.Struct, frozen=True):
     answer: bytes | None = None
 
 
-class Settled(msgspec.Struct, frozen=True):
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """The one charge of a hold, as it stands."""
 
     charge: Charge

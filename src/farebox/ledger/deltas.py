@@ -28,7 +28,7 @@ class GrantChanged(msgspec.Struct, frozen=True, gc=False):
     expired: int = 0
 
 
-class WindowsChanged(msgspec.Struct, frozen=True):
+class WindowsChanged(msgspec.Struct, frozen=True, gc=False):
     """The same change to every window that a call counts in."""
 
     refs: tuple[WindowRef, ...]
@@ -36,11 +36,11 @@ class WindowsChanged(msgspec.Struct, frozen=True):
     spent: Amounts = NOTHING
 
 
-class HoldOpened(msgspec.Struct, frozen=True):
+class HoldOpened(msgspec.Struct, frozen=True, gc=False):
     hold: Hold
 
 
-class HoldClosed(msgspec.Struct, frozen=True):
+class HoldClosed(msgspec.Struct, frozen=True, gc=False):
     hold_id: str
     state: HoldState
     at: int
@@ -90,7 +90,7 @@ class ObjectStored(msgspec.Struct, frozen=True):
     expires_at: int
 
 
-class ChargeWritten(msgspec.Struct, frozen=True):
+class ChargeWritten(msgspec.Struct, frozen=True, gc=False):
     charge: Charge
     hold: Hold
 
@@ -106,11 +106,11 @@ class ChargeRefunded(msgspec.Struct, frozen=True):
     amount: int
 
 
-class ReplayOpened(msgspec.Struct, frozen=True):
+class ReplayOpened(msgspec.Struct, frozen=True, gc=False):
     replayable: Replayable
 
 
-class ReplayClosed(msgspec.Struct, frozen=True):
+class ReplayClosed(msgspec.Struct, frozen=True, gc=False):
     key: str
     name: str
     request_id: str
