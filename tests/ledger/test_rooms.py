@@ -1,6 +1,6 @@
 """Whether a call fits is asked twice: once shortly, for nearly every call that does, and once in full. Both give the same answer."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farebox.clock import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE
@@ -59,6 +59,7 @@ def calls(draw: st.DrawFn) -> tuple[State, Authorize]:
     return state, Authorize("hold", "req", 1, gate, draw(bounds), 0, 0, "openai", "gpt-4o", "chat", "p1", 1, ceiling=ceiling)
 
 
+@settings(max_examples=400)
 @given(calls())
 def test_whoever_is_admitted_shortly_is_admitted_in_full(call: tuple[State, Authorize]) -> None:
     """With the same units, amounts and room; and what is refused is refused alike."""
@@ -73,6 +74,7 @@ def test_whoever_is_admitted_shortly_is_admitted_in_full(call: tuple[State, Auth
         assert admitted == (units, command.bound.at(units), min(room.room for room in found if room.measure == "price"))
 
 
+@settings(max_examples=400)
 @given(calls())
 def test_there_is_room_for_all_that_is_asked_exactly_if_no_room_lessens_it(call: tuple[State, Authorize]) -> None:
     """The short answer is not given too seldom either."""
