@@ -9,6 +9,8 @@ import re
 import unicodedata
 from typing import Any
 
+from farebox.dialects.strict import BACKSLASH
+
 _MARKS_FROM, _MARKS_TO = 0x300, 0x1E950
 _MARKS_MADE_OF_MARKS = "\u0f73\u0f75\u0f81\uff9e\uff9f"
 """None by their own class, but by what they are taken apart into."""
@@ -32,7 +34,7 @@ def input_tokens_max(body: bytes, parsed: Any, *, messages: int, tools: int, per
 
 def text_tokens_max(body: bytes, parsed: Any) -> int:
     """The bytes of the body, or of its normalised text where that is longer."""
-    if b"\\u" in body:
+    if BACKSLASH in body and b"\\u" in body:
         decoded = json.dumps(parsed, ensure_ascii=False)  # \ufdfa is 6 bytes here and 33 once decoded and normalised
     elif body.isascii():
         return len(body)

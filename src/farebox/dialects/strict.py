@@ -4,11 +4,11 @@ Owns what makes a JSON body acceptable before any field is looked at: UTF-8, one
 and number of values. Does not own what a field means.
 """
 
-import contextlib
 import json
 import re
-from json.scanner import make_scanner
 from typing import Any, NoReturn
+
+import msgspec
 
 from farebox import limits
 from farebox.errors import AmbiguousBody, InvalidRequest, TooLarge
@@ -20,7 +20,13 @@ _WALK_FROM_BYTES = 32 * limits.KIB
 _BYTES_PER_VALUE_MIN = 2
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NAME_SHOWN_CHARS = 64
-_SPACES = " \t\n\r"
+_READER = msgspec.json.Decoder()
+_WRITER = msgspec.json.Encoder()
+_UNSURE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+BACKSLASH = ord("\\")
+"""A byte as a number is looked for much faster than as bytes."""
+_SPELLED_COLON = b"\\u003"
+"""How that of an escape for a colon begins, whose last digit has two spellings."""
 
 
 def read_object(body: bytes) -> Members:
@@ -28,8 +34,37 @@ def read_object(body: bytes) -> Members:
     if len(body) > limits.request_body_bytes_max:
         raise TooLarge(what="request body", limit=f"{limits.request_body_bytes_max} bytes")
     _check_number_of_values(body)
+    value = _surely(body)
+    if value is None:
+        value = _carefully(body)
+    if type(value) is not dict:
+        raise InvalidRequest(problem="The body must be a JSON object.")
+    _check_depth(body, value)
+    return value
+
+
+def _surely(body: bytes) -> Any:
+    """What a body says where a fast reader takes it and no name is twice in one object; None where that is not sure.
+
+    That reader keeps the last of several members of one name. Written again, what it kept has a colon for each member and those of its texts:
+    as many as the body, unless a member is gone, or a text had a colon spelled as an escape.
+    """
     try:
-        value = _decode(body.decode())
+        value = _READER.decode(body)
+        again = _WRITER.encode(value)
+    except _UNSURE:
+        return None
+    if again == body:
+        return value
+    if BACKSLASH in body and _SPELLED_COLON in body:
+        return None
+    return value if _count(b":", again) == _count(b":", body) else None
+
+
+def _carefully(body: bytes) -> Any:
+    """What a body says by the slow reader, which alone has the last word on what is refused, and how."""
+    try:
+        return _DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
         raise InvalidRequest(problem=f"The body is not UTF-8 (byte {error.start}).") from None
     except json.JSONDecodeError as error:
@@ -38,10 +73,11 @@ def read_object(body: bytes) -> Members:
         raise InvalidRequest(problem="The body holds a number with too many digits.") from None
     except RecursionError:
         raise _too_deep() from None
-    if type(value) is not dict:
-        raise InvalidRequest(problem="The body must be a JSON object.")
-    _check_depth(body, value)
-    return value
+
+
+def _count(mark: bytes, body: bytes) -> int:
+    """How often a byte occurs. `bytes.count` looks at each byte in turn; this leaps from one to the next."""
+    return len(body) - len(body.replace(mark, b""))
 
 
 def shown(name: str) -> str:
@@ -68,17 +104,6 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
-_scan = make_scanner(_DECODER)  # type: ignore[arg-type]  # the stub takes its own kind only
-
-
-def _decode(text: str) -> Any:
-    """A document that begins at once, as nearly all do, needs no look for spaces before it."""
-    if text.startswith("{"):
-        with contextlib.suppress(StopIteration):
-            value, end = _scan(text, 0)
-            if end == len(text) or not text[end:].strip(_SPACES):
-                return value
-    return _DECODER.decode(text)
 
 
 def _too_deep() -> InvalidRequest:
@@ -86,7 +111,7 @@ def _too_deep() -> InvalidRequest:
 
 
 def _check_depth(body: bytes, value: Members) -> None:
-    if len(body) < _WALK_FROM_BYTES and body.count(b"{") + body.count(b"[") <= limits.request_json_depth_max:
+    if len(body) < _WALK_FROM_BYTES and _count(b"{", body) + _count(b"[", body) <= limits.request_json_depth_max:
         return
     level: list[Any] = [value]
     for _ in range(limits.request_json_depth_max):
