@@ -53,7 +53,7 @@ def examine(members: Members, allowed: Names, where: str = "", extras: Extras | 
     """Refuses costly names, but for those that a setting admits, and other spellings of those that are read; gives the unknown ones, which
     pass.
     """
-    if members.keys() <= allowed.known:
+    if allowed.known.issuperset(members):
         return ()
     unknown = members.keys() - allowed.known
     for name in sorted(unknown):

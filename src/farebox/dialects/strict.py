@@ -33,7 +33,8 @@ def read_object(body: bytes) -> Members:
     """The members of a JSON object. Raises InvalidRequest, AmbiguousBody or TooLarge."""
     if len(body) > limits.request_body_bytes_max:
         raise TooLarge(what="request body", limit=f"{limits.request_body_bytes_max} bytes")
-    _check_number_of_values(body)
+    if len(body) >= limits.request_json_values_max * _BYTES_PER_VALUE_MIN:
+        _check_number_of_values(body)
     value = _surely(body)
     if value is None:
         value = _carefully(body)
@@ -129,9 +130,7 @@ def _check_depth(body: bytes, value: Members) -> None:
 def _check_number_of_values(body: bytes) -> None:
     """Refuses bodies that would grow to a multiple of their size in memory: millions of tiny values."""
     values_max = limits.request_json_values_max
-    if len(body) < values_max * _BYTES_PER_VALUE_MIN or _marks(body) <= values_max:
-        return
-    if _marks(_STRING.sub(b"", body)) > values_max:
+    if _marks(body) > values_max and _marks(_STRING.sub(b"", body)) > values_max:
         raise TooLarge(what="number of JSON values in the body", limit=values_max)
 
 

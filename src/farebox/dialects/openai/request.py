@@ -83,6 +83,8 @@ _TOOL = fields.names(("type",), ("function", "custom"))
 _CACHE_OPTIONS = fields.names(("ttl",), ("mode", "prewarm", "type"), {"comparison_response_id": _STATE})
 _TOOL_TYPES = frozenset(("function", "custom"))
 _WRITE_UNITS = {"5m": IN_CACHE_WRITE_5M, "30m": IN_CACHE_WRITE_30M, "1h": IN_CACHE_WRITE_1H, "12h": IN_CACHE_WRITE_12H}
+_PLAIN_UNITS = Media(rules="").units({IN_CACHE_WRITE_30M})
+"""What text alone may be billed as: caching is the provider's to decide."""
 _NOTHING = Bounds("openai")
 _SHOWS_ALL_OUTPUT = ("gpt-4", "gpt-3.5", "chatgpt-4o")
 _SPEAKS = ("-tts", "-transcribe")
@@ -97,6 +99,7 @@ TIERS = {
 """What a request for a tier may be served and billed as: the answer's tier "may be different from the value set"."""
 
 
+@lru_cache(maxsize=1024)
 def hides_output(model: str) -> bool:
     """Every model may reason unseen, except those that are known not to."""
     name = model.rpartition("/")[2]
@@ -111,30 +114,29 @@ def read(body: bytes, *, cap_field: str, tiers_of_auto: tuple[str, ...], host: H
     model = fields.text(members, "model", length_max=limits.model_name_chars_max)
     if "-search-" in model or (host.searches and "deep-research" in model):
         extras.take("model", _SEARCH, name="model.search")
-    if members.get("modalities") not in (None, [], ["text"]) or members.get("audio") is not None:
+    if _speaks(members):
         extras.take("audio" if "audio" in members else "modalities", _SPOKEN, name="audio", holds=members.get("audio"), units=(OUT_AUDIO,))
     write_units = {IN_CACHE_WRITE_30M}
     media = Media(rules=host.media)
     messages = _messages(members, write_units, media, extras)
     tools = _tools(members, extras) if "tools" in members or "functions" in members else 0
-    stream = fields.flag(members, "stream")
+    stream = fields.flag(members, "stream") if "stream" in members else False
     cap_used, cap = _cap(members)
-    choices = fields.integer(members, "n", least=1, most=limits.choices_max) or 1
+    choices = (fields.integer(members, "n", least=1, most=limits.choices_max) or 1) if "n" in members else 1
     prediction = _prediction_bytes(members) if "prediction" in members else 0
     if "prompt_cache_options" in members:
         cache_unit(members, "prompt_cache_options", "", write_units)
+    tokens = bounds.input_tokens_max(body, members, messages=messages, tools=tools, per_request=bounds.TOKENS_PER_REQUEST_OPENAI)
+    if media.count:
+        tokens += media.tokens_max(model) - media.chars
     ask = Ask(
         dialect="openai",
         route="chat_completions",
         model=model,
         stream=stream,
         demand=Demand(
-            input_tokens_max=bounds.input_tokens_max(
-                body, members, messages=messages, tools=tools, per_request=bounds.TOKENS_PER_REQUEST_OPENAI
-            )
-            - media.chars
-            + media.tokens_max(model),
-            input_units=media.units(write_units),
+            input_tokens_max=tokens,
+            input_units=media.units(write_units) if media.count or len(write_units) > 1 else _PLAIN_UNITS,
             output_tokens_named=cap,
             choices=choices,
             extra_output_tokens=prediction * choices,
@@ -158,11 +160,21 @@ def _searching(members: Members) -> fields.Names:
     return _SEARCHING_BODY
 
 
+def _speaks(members: Members) -> bool:
+    """Whether the answer may be more than text."""
+    if "modalities" in members and members["modalities"] not in (None, [], ["text"]):
+        return True
+    return "audio" in members and members["audio"] is not None
+
+
 def _cap(members: Members) -> tuple[str, int | None]:
-    given = [(name, cap) for name in CAPS if (cap := fields.integer(members, name, least=1)) is not None]
-    if len(given) > 1:
-        raise fields.invalid(CAPS[1], f"and `{CAPS[0]}` cannot both be set")
-    return given[0] if given else ("", None)
+    used, cap = "", None
+    for name in CAPS:
+        if name in members and (given := fields.integer(members, name, least=1)) is not None:
+            if used:
+                raise fields.invalid(name, f"and `{used}` cannot both be set")
+            used, cap = name, given
+    return used, cap
 
 
 def hides_usage(members: Members, *, stream: bool) -> bool:
@@ -179,7 +191,7 @@ def _messages(members: Members, write_units: set[str], media: Media, extras: Ext
     if not messages:
         raise fields.invalid("messages", "must not be empty")
     for index, message in enumerate(messages):
-        if not message.keys() <= _MESSAGE.known:
+        if not _MESSAGE.known.issuperset(message):
             fields.examine(message, _MESSAGE, f"messages[{index}].")
         content = message.get("content")
         if type(content) is not str and content is not None:
@@ -239,6 +251,8 @@ def conditions(
     members: Members, tiers_of_auto: tuple[str, ...], more: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 ) -> tuple[Conditions, ...]:
     """What may be billed under the tier that is asked for; `more` are tiers of the route."""
+    if "service_tier" not in members:
+        return _under(tiers_of_auto)
     tier = fields.word(members, "service_tier") or "auto"
     served = tiers_of_auto if tier == "auto" else TIERS.get(tier) or more.get(tier)
     if served is None:
