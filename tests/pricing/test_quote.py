@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from farebox.clock import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE
 from farebox.errors import CostUnbounded, ModelNotPriced
 from farebox.pricing.book import ModelPrice, ModelRow, PriceBook, PriceRow
-from farebox.pricing.quote import bound
+from farebox.pricing.quote import CostBound, bound
 from farebox.pricing.rate import rate
 from farebox.usage import (
     CHARS,
@@ -272,6 +273,42 @@ def test_no_usage_within_a_demand_costs_more_than_its_bound(price: ModelPrice, d
     """Whatever tier, split, conditions or fees a provider reports within what was asked for, at whatever hour, the hold covers it."""
     unlisted = Conditions(service_tier="priority", batch=True)
     _assert_no_usage_beats_the_bound(price, data.draw(demands([*price._listed, unlisted])), data)
+
+
+def _said(demand: Demand, price: ModelPrice) -> object:
+    """The bound, or what is said against it."""
+    try:
+        return bound(demand, price)
+    except (CostUnbounded, ModelNotPriced) as refusal:
+        return type(refusal), refusal.facts
+
+
+@UNTIMED
+@given(price=prices(), data=st.data())
+def test_what_is_remembered_of_a_price_changes_no_bound(price: ModelPrice, data: st.DataObject) -> None:
+    """A price that other demands were bounded by before bounds the next one, and refuses it, as one that is seen for the first time."""
+    unlisted = Conditions(service_tier="priority", batch=True)
+    for demand in data.draw(st.lists(demands([*price._listed, unlisted]), min_size=2, max_size=6)):
+        found, remembered = _said(demand, price), dict(price.dearest)
+        price.dearest.clear()
+        assert _said(demand, price) == found
+        price.dearest.update(remembered)
+
+
+@UNTIMED
+@given(price=prices(), data=st.data())
+def test_under_several_conditions_a_bound_is_the_dearest_of_each(price: ModelPrice, data: st.DataObject) -> None:
+    """The dearest base and the dearest output of what each of them alone would come to, even where none is dearer than another in all."""
+    demand = data.draw(demands(price._listed))
+    each = [_said(msgspec.structs.replace(demand, conditions=(one,)), price) for one in demand.conditions]
+    bounds = [one for one in each if isinstance(one, CostBound)]
+    found = _said(demand, price)
+    if len(bounds) < len(each):
+        assert found in each
+    else:
+        assert isinstance(found, CostBound)
+        assert found.base_pico == max(one.base_pico for one in bounds)
+        assert found.per_output_token_pico == max(one.per_output_token_pico for one in bounds)
 
 
 @UNTIMED

@@ -67,6 +67,8 @@ the parent's price. For any other the price may be anything, so a quote refuses.
 
 _FIELDS = ("service_tier", "speed", "geo", "batch")
 _CARDS_KEPT_MAX = 64
+Rates = tuple[tuple[int, int, int], ...]
+"""Under each of several conditions: pico-dollars of an input token, of an output token, and of a request."""
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -145,8 +147,8 @@ class ModelPrice:
         self._fee_dearest = fee_dearest
         self._listed: dict[Conditions, list[PriceRow]] = {}
         self._cards: dict[Conditions, Card] = {}
-        self.dearest: dict[object, tuple[tuple[int, int, int], ...]] = {}
-        """What quotes worked out before for demands of the same kind (quote.py); bounded by it."""
+        self.dearest: dict[object, tuple[tuple[int, ...], dict[int, Rates]]] = {}
+        """What quotes worked out before for demands of the same kind: where its tiers begin, and the rates up to each (quote.py, which bounds it)."""
         hourly: dict[Window, list[PriceRow]] = {}
         for price in prices:
             if not is_named(price.service_tier):

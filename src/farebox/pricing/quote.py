@@ -3,6 +3,7 @@
 Every dearest choice here is over the same cards that `rate` charges by, so no usage within the demand can cost more than its bound.
 """
 
+import operator
 from bisect import bisect_left
 from collections.abc import Iterable
 
@@ -10,7 +11,7 @@ import msgspec
 
 from farebox import limits
 from farebox.errors import CostUnbounded, ModelNotPriced
-from farebox.pricing.cards import Level, ModelPrice
+from farebox.pricing.cards import Level, ModelPrice, Rates
 from farebox.usage import IN_TEXT, OUT_TEXT, PLAIN, REQUESTS, TOOL_CONTAINER_SESSIONS, Conditions, Demand
 
 _TIERS_WHERE_OFFERED = frozenset(("default", "flex", "priority", "fast"))
@@ -42,47 +43,80 @@ def bound(demand: Demand, price: ModelPrice) -> CostBound:
     conditions. Calls that generate nothing say so (`output_units=()`, or a named cap of 0) and need no output price.
     """
     tokens = _input_tokens(demand, price)
-    requests = max(1, demand.fees_max.get(REQUESTS, 1)) if demand.fees_max else 1
+    rates = _rates(demand, price, tokens)
+    if demand.fees_max:
+        rates = _with_fees(demand, price, rates, tokens)
+    more, choices = demand.extra_output_tokens, demand.choices
     base = each = 0
-    for at, (input_pico, output_pico, request_pico) in enumerate(_rates(demand, price, tokens)):
-        fees = _fees(demand, price.card(_conditions(demand)[at]).reachable(tokens), price) if demand.fees_max else 0
-        base = max(base, tokens * input_pico + demand.extra_output_tokens * output_pico + requests * request_pico + fees)
-        each = max(each, output_pico * demand.choices)
+    for input_pico, output_pico, once_pico in rates:
+        base = max(base, tokens * input_pico + more * output_pico + once_pico)
+        each = max(each, output_pico * choices)
     return CostBound(base + demand.fee_pico, each, tokens, price.output_tokens_max)
+
+
+def _with_fees(demand: Demand, price: ModelPrice, rates: Rates, tokens: int) -> Rates:
+    """What is charged once: for each request that is counted, and for everything else that is."""
+    requests = max(1, demand.fees_max.get(REQUESTS, 1))
+    reached = [price.card(conditions).reachable(tokens) for conditions in _conditions(demand)]
+    return tuple(
+        (input_pico, output_pico, requests * request_pico + _fees(demand, levels, price))
+        for (input_pico, output_pico, request_pico), levels in zip(rates, reached, strict=True)
+    )
 
 
 def _conditions(demand: Demand) -> tuple[Conditions, ...]:
     return demand.conditions or (PLAIN,)
 
 
-def _rates(demand: Demand, price: ModelPrice, tokens: int) -> tuple[tuple[int, int, int], ...]:
-    """Under each of the demand's conditions the dearest reachable price of an input token, of an output token, and of a request.
+def _rates(demand: Demand, price: ModelPrice, tokens: int) -> Rates:
+    """Under each of the demand's conditions the dearest reachable price of an input token, of an output token, and of a request. Where nothing
+    else is counted, without those that another is not cheaper than in anything.
 
     Remembered with the model's prices: demands come in few kinds, and every call needs them.
     """
-    generates = _may_generate(demand)
-    reach = tuple([bisect_left(price.card(conditions).above, tokens) for conditions in _conditions(demand)])
-    kind = (demand.input_units if tokens else (), demand.output_units if generates else (), demand.conditions, reach)
+    input_units = demand.input_units if tokens else ()
+    output_units = demand.output_units if _may_generate(demand) else ()
+    kind = (input_units, output_units, demand.conditions, bool(demand.fees_max))
     known = price.dearest.get(kind)
-    if known is not None:
-        return known
-    rates = []
-    for conditions in _conditions(demand):
-        _require_bounded(conditions, price)
-        levels = price.card(conditions).reachable(tokens)
-        input_pico = _dearest(levels, demand.input_units, price) if tokens else 0
-        output_pico = _dearest(levels, demand.output_units, price) if generates else 0
-        rates.append((input_pico, output_pico, max(level.per_request for level in levels)))
-    if len(price.dearest) < _KINDS_KEPT_MAX:
-        price.dearest[kind] = tuple(rates)
-    return tuple(rates)
+    if known is None:
+        known = _tiers_of(demand, price), {}
+        if len(price.dearest) < _KINDS_KEPT_MAX:
+            price.dearest[kind] = known
+    above, by_tier = known
+    tier = bisect_left(above, tokens) if above else 0
+    rates = by_tier.get(tier)
+    if rates is None:
+        each = tuple([_rate(conditions, input_units, output_units, price, tokens) for conditions in _conditions(demand)])
+        rates = by_tier[tier] = each if demand.fees_max else _dearest_of(each)
+    return rates
+
+
+def _dearest_of(rates: Rates) -> Rates:
+    """Without those that are never the dearest: the less there is to compare for each call."""
+    several = tuple(dict.fromkeys(rates))
+    return tuple(one for one in several if not any(other is not one and all(map(operator.ge, other, one)) for other in several))
+
+
+def _tiers_of(demand: Demand, price: ModelPrice) -> tuple[int, ...]:
+    """Where what can be reached changes, under any of the demand's conditions."""
+    return tuple(sorted({start for conditions in _conditions(demand) for start in price.card(conditions).above}))
+
+
+def _rate(
+    conditions: Conditions, input_units: tuple[str, ...], output_units: tuple[str, ...], price: ModelPrice, tokens: int
+) -> tuple[int, int, int]:
+    _require_bounded(conditions, price)
+    levels = price.card(conditions).reachable(tokens)
+    return _dearest(levels, input_units, price), _dearest(levels, output_units, price), max(level.per_request for level in levels)
 
 
 def _input_tokens(demand: Demand, price: ModelPrice) -> int:
     """The demand's input, cut to the context window: for each prompt, and once more for every call of a server tool, which runs the model again."""
     context = price.context_tokens_max or limits.context_tokens_unknown_max
-    tool_calls = sum(count for unit, count in demand.fees_max.items() if unit.startswith("tool_") and unit != TOOL_CONTAINER_SESSIONS)
-    return min(demand.input_tokens_max, context * (demand.prompts + tool_calls)) + demand.extra_input_tokens
+    prompts = demand.prompts
+    if demand.fees_max:
+        prompts += sum(count for unit, count in demand.fees_max.items() if unit.startswith("tool_") and unit != TOOL_CONTAINER_SESSIONS)
+    return min(demand.input_tokens_max, context * prompts) + demand.extra_input_tokens
 
 
 def _may_generate(demand: Demand) -> bool:
