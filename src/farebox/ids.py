@@ -3,6 +3,7 @@
 import os
 import time
 
+_MOMENT_BYTES = 6
 _RANDOM_BYTES = 10
 _POOL_IDS = 256
 _pool: list[str] = []
@@ -10,18 +11,19 @@ _pool: list[str] = []
 
 def new_id(prefix: str) -> str:
     """A new id such as `key_019ab1c3…`: unique, opaque, sorting by the time it was made."""
-    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{_random()}"
-
-
-def _random() -> str:
-    """80 random bits in hexadecimal. Drawn from the system in bulk: one call per id would let other threads in each time."""
+    moment = (time.time_ns() // 1_000_000).to_bytes(_MOMENT_BYTES, "big").hex()
     try:
-        return _pool.pop()
+        return f"{prefix}_{moment}{_pool.pop()}"
     except IndexError:
-        drawn = os.urandom(_RANDOM_BYTES * _POOL_IDS).hex()
-        step = _RANDOM_BYTES * 2
-        _pool.extend(drawn[at : at + step] for at in range(step, len(drawn), step))
-        return drawn[:step]
+        return f"{prefix}_{moment}{_drawn()}"
+
+
+def _drawn() -> str:
+    """80 random bits in hexadecimal. Drawn from the system in bulk: one call per id would let other threads in each time."""
+    drawn = os.urandom(_RANDOM_BYTES * _POOL_IDS).hex()
+    step = _RANDOM_BYTES * 2
+    _pool.extend([drawn[at : at + step] for at in range(step, len(drawn), step)])
+    return drawn[:step]
 
 
 def first_id(prefix: str, at_ms: int) -> str:

@@ -9,38 +9,40 @@ from farebox import limits
 from farebox.dialects.base import Headers, Route
 from farebox.errors import InvalidKey
 
-_PLAIN = frozenset((b"x-api-key", b"x-goog-api-key", b"api-key", b"xi-api-key"))
 _QUERY_FIELDS_MAX = 64
-CREDENTIAL_HEADERS = _PLAIN | {b"authorization"}
+CREDENTIAL_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key", b"xi-api-key"))
 """Never forwarded, never logged."""
+_BEARER = b"Bearer "
 
 
 def find_key(headers: Headers, query: bytes, route: Route) -> str:
     """The one key that a request carries. Raises InvalidKey where there is none, or where two differ."""
-    found: set[str] = set()
-    for name, value in headers:
-        if name in _PLAIN:
-            found.add(_text(value))
-        elif name == b"authorization":
-            found.add(_bearer(_text(value)))
+    found = [_said(name, value) for name, value in headers if name in CREDENTIAL_HEADERS]
     if route.dialect == "gemini":
-        found.update(_from_query(query))
-    found.discard("")
-    if not found:
-        raise InvalidKey(detail="No key was sent: use `Authorization: Bearer …` or `x-api-key`.")
+        found += _from_query(query)
+    if len(found) != 1:
+        found = [key for key in dict.fromkeys(found) if key]
     if len(found) > 1:
         raise InvalidKey(detail="Several keys were sent, and they differ.")
-    key = found.pop()
+    if not found or not found[0]:
+        raise InvalidKey(detail="No key was sent: use `Authorization: Bearer …` or `x-api-key`.")
+    key = found[0]
     if len(key) > limits.key_length_max or not (key.isascii() and key.isprintable()) or " " in key:
         raise InvalidKey(detail="What was sent cannot be a key: it is too long or holds characters that no key has.")
     return key
 
 
-def _text(value: bytes) -> str:
+def _said(name: bytes, value: bytes) -> str:
+    if name == b"authorization":
+        if value.startswith(_BEARER):
+            value = value[len(_BEARER) :]
+        else:
+            return _bearer(value.decode("latin-1").strip(" \t"))
     return value.decode("latin-1").strip(" \t")
 
 
 def _bearer(value: str) -> str:
+    """The key in another spelling of `Bearer`."""
     scheme, _, token = value.partition(" ")
     if scheme.startswith("AWS4-"):
         raise InvalidKey(detail="Signed requests are not taken: set AWS_BEARER_TOKEN_BEDROCK to a key of this gateway.")

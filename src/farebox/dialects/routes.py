@@ -45,7 +45,8 @@ def match(method: str, path: str, headers: Headers, query: bytes = b"") -> Route
 
     Raises RouteNotFound or MethodNotAllowed.
     """
-    path = path.partition("?")[0]
+    if "?" in path:
+        path = path.partition("?")[0]
     route = _azure(method, path, headers) or _EXACT.get((method, path)) or _found(method, path, query, headers)
     if route is not None:
         return route
