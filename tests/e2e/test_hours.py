@@ -102,7 +102,7 @@ def plan_at(quoted_at: int) -> Plan:
 def test_a_call_over_an_edge_of_the_hours_is_charged_the_dearer_of_both(quoted: str, ended: str, each: int) -> None:
     """From the quote until it is settled: whichever moment of it the provider bills by, the charge is not below. Other models beside too."""
     began, now = (from_rfc3339(f"2026-11-21T{clock}Z") for clock in (quoted, ended))
-    attempt = Attempt("req_1", 1, plan_at(began), Timings(received_at=began))
+    attempt = Attempt("hold_11", 1, plan_at(began), Timings(received_at=began))
     attempt.stage = "forwarded"
     beside = Usage({IN_TEXT: 2}, 2, "deepseek-chat")
     for others, times in (((), 1), ((beside,), 2)):

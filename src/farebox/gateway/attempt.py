@@ -78,62 +78,42 @@ class Timings(msgspec.Struct, omit_defaults=True):
     last_byte_us: int = 0
 
 
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """One try at a provider. Exists before anything can go wrong with it."""
 
-    __slots__ = (
-        "asked",
-        "available",
-        "body",
-        "failure",
-        "flags",
-        "generated",
-        "handed",
-        "hold",
-        "hold_id",
-        "lost",
-        "number",
-        "outcome",
-        "pending",
-        "plan",
-        "recorded",
-        "report",
-        "stage",
-        "status",
-        "timings",
-        "turn",
-        "upstream_request_id",
-    )
+    hold_id: str
+    number: int
+    plan: Plan
+    timings: Timings
+    stage: Stage = "planned"
+    hold: Hold | None = None
+    available: int = 0
+    asked: Authorize | None = None
+    """What the ledger was asked last."""
+    pending: object = None
+    """The ledger's answer that is still to come, while `queued`."""
+    report: Report | None = None
+    failure: str = ""
+    outcome: Literal["answered", "not_billed"] = "answered"
+    lost: bool = False
+    """Reading ended before the provider did, or what it said cannot be read: what was delivered does not bound what was generated."""
+    status: int = 0
+    upstream_request_id: str = ""
+    flags: list[str] = []
+    handed: bool = False
+    """The background has its hold: whoever learns first what it came to settles it."""
+    generated: bool = True
+    """False: it is known that the provider generated nothing, and billed what it read."""
+    recorded: bytes | None = None
+    """The answer as it is kept for a repeat, encrypted."""
+    body: bytes = b""
+    turn: Turn | None = None
+    """What it is made with."""
 
-    def __init__(self, request_id: str, number: int, plan: Plan, timings: Timings) -> None:
-        self.hold_id = f"hold_{request_id.removeprefix('req_')}{number}"
-        self.number = number
-        self.plan = plan
-        self.timings = timings
-        self.stage: Stage = "planned"
-        self.hold: Hold | None = None
-        self.available = 0
-        self.asked: Authorize | None = None
-        """What the ledger was asked last."""
-        self.pending: object = None
-        """The ledger's answer that is still to come, while `queued`."""
-        self.report: Report | None = None
-        self.failure: str = ""
-        self.outcome: Literal["answered", "not_billed"] = "answered"
-        self.lost = False
-        """Reading ended before the provider did, or what it said cannot be read: what was delivered does not bound what was generated."""
-        self.status = 0
-        self.upstream_request_id = ""
-        self.flags: list[str] = []
-        self.handed = False
-        """The background has its hold: whoever learns first what it came to settles it."""
-        self.generated = True
-        """False: it is known that the provider generated nothing, and billed what it read."""
-        self.recorded: bytes | None = None
-        """The answer as it is kept for a repeat, encrypted."""
-        self.body = b""
-        self.turn: Turn | None = None
-        """What it is made with."""
+
+def hold_id(request_id: str, number: int) -> str:
+    """The id of the hold for one attempt at a request."""
+    return f"hold_{request_id.removeprefix('req_')}{number}"
 
 
 class Call:
@@ -145,5 +125,5 @@ class Call:
         self.request_id = new_id("req")
         self.secret = secret
         self.caller = caller
-        self.timings = Timings(received_at=received_at)
+        self.timings = Timings(received_at)
         self.attempts: list[Attempt] = []

@@ -77,7 +77,11 @@ class Authorizer:
         requotes = 0
         tightened = False
         while True:
-            outcome = await self._ask(call, attempt, fingerprint)
+            answer = await self._ask(call, attempt, fingerprint)  # a cancelled caller learns of it only once that is there (see Batcher)
+            if isinstance(answer, errors.FareboxError):
+                raise self._trouble(answer)
+            attempt.pending = None
+            outcome: Outcome = answer[-1]
             if isinstance(outcome, Authorized):
                 attempt.hold, attempt.available, attempt.stage = outcome.hold, outcome.available, "held"
                 return None
@@ -106,29 +110,22 @@ class Authorizer:
         if self._outage.lasts:
             raise errors.LedgerDown(retry_after_s=_AWAY_S)
 
-    async def _ask(self, call: Call, attempt: Attempt, fingerprint: str) -> Outcome:
+    def _ask(self, call: Call, attempt: Attempt, fingerprint: str) -> "asyncio.Future[Any]":
+        """The ledger's answer, which is still to come: until then the attempt is `queued`."""
         self.admit()
         attempt.stage = "queued"
         attempt.asked = self.command(call, attempt, fingerprint)
         pending = self._batcher.post(attempt.asked)
         attempt.pending = pending
-        outcomes: tuple[Outcome, ...] = await self._answered(pending)
-        attempt.pending = None
-        return outcomes[-1]
+        return pending
 
-    async def _answered(self, pending: "asyncio.Future[Any]") -> tuple[Outcome, ...]:
-        """The ledger's answer, its errors as refusals: then the attempt stays `queued`, and whoever settles it makes sure of its hold.
-        A cancelled caller learns of it only once the answer is there (see Batcher).
-        """
-        answer = await pending
-        if isinstance(answer, errors.Busy):
-            raise answer
-        if isinstance(answer, errors.LedgerUnavailable):
+    def _trouble(self, error: errors.FareboxError) -> errors.FareboxError:
+        """An error of the ledger as a refusal: the attempt stays `queued`, and whoever settles it makes sure of its hold."""
+        if isinstance(error, errors.Busy):
+            return error
+        if isinstance(error, errors.LedgerUnavailable):
             self._outage.noticed()
-        if isinstance(answer, errors.FareboxError):
-            raise errors.LedgerDown(retry_after_s=_AWAY_S)
-        outcomes: tuple[Outcome, ...] = answer
-        return outcomes
+        return errors.LedgerDown(retry_after_s=_AWAY_S)
 
     def command(self, call: Call, attempt: Attempt, fingerprint: str) -> Authorize:
         """What the ledger is asked for this attempt."""

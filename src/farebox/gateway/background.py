@@ -304,8 +304,7 @@ class Background:
         call.request_id = hold.request_id
         call.timings = later.timings
         call.timings.last_byte_us = self._clock() - later.timings.received_at
-        attempt = Attempt(hold.request_id, hold.attempt, plan, call.timings)
-        attempt.hold_id, attempt.hold, attempt.handed, attempt.stage = hold.id, hold, True, "forwarded"
+        attempt = Attempt(hold.id, hold.attempt, plan, call.timings, "forwarded", hold, handed=True)
         attempt.report, attempt.status, attempt.upstream_request_id = report, later.status, later.upstream_request_id
         attempt.failure = failure
         attempt.lost = report is not None and OUTPUT_UNSEEN in report.flags

@@ -1,6 +1,7 @@
 """The way of a request, readable in one place: identify, read, quote, hold, forward, relay and meter, rate, capture. One exit."""
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 
 import msgspec
@@ -22,7 +23,7 @@ from farebox.errors import (
     UnsupportedEncoding,
 )
 from farebox.gateway import forward, replay, told
-from farebox.gateway.attempt import Attempt, Call, Plan
+from farebox.gateway.attempt import Attempt, Call, Plan, hold_id
 from farebox.gateway.authorize import Authorizer
 from farebox.gateway.caller import fingerprint, read_caller
 from farebox.gateway.counting import Counter
@@ -105,8 +106,12 @@ class Calls:
     async def serve(self, exchange: Exchange, route: Route, call_holder: list[Call]) -> None:
         """One call, start to end. Raises a Refusal where nothing was sent to the client yet; `call_holder` then knows the request's id."""
         secret = find_key(exchange.headers, exchange.query, route)
-        policy = await self._identify(secret)
-        call = Call(secret, read_caller(exchange), self._clock())
+        now = self._clock()
+        policy = self._keyring.known(secret)
+        if policy is None or refusal_of(policy, now) is not None:
+            policy = await self._identify(secret)
+            now = self._clock()
+        call = Call(secret, read_caller(exchange), now)
         call_holder.append(call)
         flight = self._flights.begin(exchange, policy.key.id)
         try:
@@ -119,11 +124,15 @@ class Calls:
                 await self._owned.inform(policy, ask, *await self._place_of(ask))
             if call.caller.dry_run:
                 return await self._dry_run(exchange, call, await self._replan(call, ask))
-            attempt = self._attempt(call, await self._plan(policy, ask, call), body)
-            if not call.caller.idempotency:  # what was answered before is answered again, however the provider fares
-                self._take_turn(attempt)
+            plan = self._planned(policy, ask, call) or await self._replan(call, ask)
+            attempt = self._attempt(call, plan, body)
             try:
-                repeated = await self._hold(exchange, call, attempt, body)
+                if call.caller.idempotency:  # what was answered before is answered again, however the provider fares
+                    repeated = await self._hold_once(exchange, call, attempt)
+                else:
+                    self._take_turn(attempt)
+                    repeated = await self._hold(exchange, call, attempt, "")
+                call.timings.held_us = self._clock() - call.timings.received_at
                 if repeated is not None:
                     return await self._again(exchange, call, repeated)
                 await self._forward_and_relay(exchange, route, call, attempt, flight)
@@ -137,21 +146,17 @@ class Calls:
             self._flights.end(flight)
 
     async def read_in_time(self, exchange: Exchange, flight: Flight) -> bytes:
-        """The request body; the look-around of flights.py cancels the wait for one that does not come."""
+        """The request body, refused where its length could not be bounded; the look-around of flights.py cancels the wait for one that does
+        not come.
+        """
+        _check_encoding(exchange)
         try:
-            return await self.read(exchange)
+            return await exchange.body(self._body_bytes_max)
         except asyncio.CancelledError:
             if flight.cut != "request_too_slow" or flight.task is None:
                 raise
             flight.task.uncancel()
             raise InvalidRequest(problem=f"The request body did not arrive within {limits.request_body_s_max} s.") from None
-
-    async def read(self, exchange: Exchange) -> bytes:
-        """The request body, refused where its length could not be bounded."""
-        encoding = exchange.named.get(b"content-encoding", b"identity").strip().lower()
-        if encoding not in (b"identity", b""):
-            raise UnsupportedEncoding(encoding=encoding.decode("latin-1")[:32])
-        return await exchange.body(self._body_bytes_max)
 
     async def _identify(self, secret: str) -> Policy:
         """The caller's policy. What is remembered may be out of date: a refusal is only given on what the ledger has now."""
@@ -170,11 +175,12 @@ class Calls:
         except Refusal:
             return self._quoter.resolve(ask.dialect, ask.model, await self._shelf.refresh())
 
-    async def _plan(self, policy: Policy, ask: Ask, call: Call) -> Plan:
+    def _planned(self, policy: Policy, ask: Ask, call: Call) -> Plan | None:
+        """The plan by what is remembered, which may be out of date: None where that would be a refusal."""
         try:
             return self._quote(policy, ask, call, self._shelf.books())
         except Refusal:
-            return await self._replan(call, ask)
+            return None
 
     async def _replan(self, call: Call, ask: Ask) -> Plan:
         """The plan by what the ledger has now, whatever is remembered."""
@@ -199,8 +205,8 @@ class Calls:
         return None if counted is None else self._quote(plan.policy, counted, call, self._shelf.books())
 
     def _attempt(self, call: Call, plan: Plan, body: bytes) -> Attempt:
-        attempt = Attempt(call.request_id, len(call.attempts) + 1, plan, call.timings)
-        attempt.body = body
+        number = len(call.attempts) + 1
+        attempt = Attempt(hold_id(call.request_id, number), number, plan, call.timings, body=body)
         call.attempts.append(attempt)
         return attempt
 
@@ -212,18 +218,19 @@ class Calls:
         except NotAsked as not_asked:
             raise forward.refusal_of(not_asked, plan.provider.name) from not_asked
 
-    async def _hold(self, exchange: Exchange, call: Call, attempt: Attempt, body: bytes) -> Repeated | None:
-        """Sets the money aside; a repeat of a request that is still running waits for it, up to a limit."""
-        mark = fingerprint(exchange, body, call.caller) if call.caller.idempotency else ""
+    def _hold(self, exchange: Exchange, call: Call, attempt: Attempt, mark: str) -> Awaitable[Repeated | None]:
+        """Sets the money aside. `mark` is the request's fingerprint, where it has an Idempotency-Key."""
+        return self._authorizer.authorize(call, attempt, self._replan, partial(self._tighten, exchange), mark)
 
+    async def _hold_once(self, exchange: Exchange, call: Call, attempt: Attempt) -> Repeated | None:
+        """Sets the money aside; a repeat of a request that is still running waits for it, up to a limit."""
+        mark = fingerprint(exchange, attempt.body, call.caller)
         give_up = asyncio.get_running_loop().time() + limits.idempotency_wait_s
         while True:
-            repeated = await self._authorizer.authorize(call, attempt, self._replan, partial(self._tighten, exchange), mark)
+            repeated = await self._hold(exchange, call, attempt, mark)
             if repeated is None or repeated.state != "running" or asyncio.get_running_loop().time() > give_up:
-                break
+                return repeated
             await asyncio.sleep(_REPEAT_POLL_S)
-        call.timings.held_us = self._clock() - call.timings.received_at
-        return repeated
 
     async def _forward_and_relay(self, exchange: Exchange, route: Route, call: Call, attempt: Attempt, flight: Flight) -> None:
         """Forwards, and tries once more where the provider cannot have billed: the old attempt ends and the new is held in one commit."""
@@ -301,9 +308,7 @@ class Calls:
             return new
         if isinstance(outcome, Refused) and outcome.reason != "held":
             raise self._authorizer.refusal_of(outcome, new.plan, call.caller.run)
-        if (
-            await self._authorizer.authorize(call, new, self._replan, partial(self._tighten, exchange), mark) is not None
-        ):  # what it was planned with has changed meanwhile
+        if await self._hold(exchange, call, new, mark) is not None:  # what it was planned with has changed meanwhile
             raise InProgress(request_id=call.request_id, retry_after_s=1)
         return new
 
@@ -327,6 +332,14 @@ class Calls:
         headers = [(b"content-type", b"application/json"), (b"x-farebox-request-id", call.request_id.encode())]
         headers.append((b"x-farebox-hold", format_usd(bound.price.at(bound.units_max)).encode()))
         await exchange.answer(200, headers, body)
+
+
+def _check_encoding(exchange: Exchange) -> None:
+    """Raises UnsupportedEncoding: what a body grows to is not known before it is read."""
+    if b"content-encoding" in exchange.named:
+        encoding = exchange.named[b"content-encoding"].strip().lower()
+        if encoding not in (b"identity", b""):
+            raise UnsupportedEncoding(encoding=encoding.decode("latin-1")[:32])
 
 
 def _quote_json(call: Call, plan: Plan) -> bytes:

@@ -26,6 +26,10 @@ class Keyring:
         self._known: OrderedDict[str, Policy] = OrderedDict()
         self._reading: Shared[Policy] = Shared()
 
+    def known(self, secret: str) -> Policy | None:
+        """What is remembered of a key."""
+        return self._known.get(hash_of(secret))
+
     async def identify(self, secret: str) -> Policy:
         """The policy of a key. Raises InvalidKey, and LedgerDown when it cannot be looked up."""
         key_hash = hash_of(secret)

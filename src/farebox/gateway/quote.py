@@ -129,14 +129,14 @@ class Quoter:
         model, listed, own, markup = terms.model, terms.listed, terms.own, terms.markup
         if ask.unknown_fields and policy.key.unknown_fields == "refuse":
             raise InvalidRequest(problem=f"This key does not pass unknown fields on: {', '.join(ask.unknown_fields)}.")
-        cost = bound(ask.demand, listed)
-        asked = bound(ask.demand, own) if own is not None else None
-        price = Affine(asked.base_pico, asked.per_output_token_pico, PICO_PER_NANO) if asked is not None else _marked_up(cost, markup)
-        tokens = cost.input_tokens + ask.demand.extra_output_tokens
+        demand = ask.demand
+        cost = bound(demand, listed)
+        price = _marked_up(cost, markup) if own is None else _at_list(bound(demand, own))
+        tokens = cost.input_tokens + demand.extra_output_tokens
         beside: tuple[Beside, ...] = ()
-        if ask.demand.others:
-            beside = tuple(self._beside(terms, other.model, books, now) for other in ask.demand.others)
-            cost, price, more = _with_others(ask.demand.others, beside, cost, price, markup)
+        if demand.others:
+            beside = tuple(self._beside(terms, other.model, books, now) for other in demand.others)
+            cost, price, more = _with_others(demand.others, beside, cost, price, markup)
             tokens += more
         low, high = self._caps(policy.key, ask, caller, listed)
         return Plan(
@@ -146,16 +146,10 @@ class Quoter:
             terms.dialect,
             terms.provider,
             model,
-            Bound(
-                price,
-                Affine(cost.base_pico, cost.per_output_token_pico, PICO_PER_NANO),
-                Affine(tokens, ask.demand.choices if ask.demand.output_units else 0),
-                low,
-                high,
-            ),
+            Bound(price, _at_list(cost), Affine(tokens, demand.choices if demand.output_units else 0), low, high),
             listed,
             own,
-            markup if own is None else Markup(),
+            markup if own is None else AT_COST,
             cost.input_tokens,
             books.listed,
             now,
@@ -168,7 +162,7 @@ class Quoter:
         if books is not self._books:
             self._books, self._known = books, {}
         asked = (ask.dialect, ask.model)
-        of_key = self._known.get(policy.key.id, {})
+        of_key = self._known.get(policy.key.id) or {}
         known = of_key.get(asked)
         if known is not None and known.policy is policy and known.listed.holds_at(now):
             return known
@@ -278,6 +272,10 @@ def _with_others(
     scale = PICO_PER_NANO * BASIS_POINTS // price.scale
     price = Affine(price.base * scale + marked, price.slope * scale, PICO_PER_NANO * BASIS_POINTS, price.fixed)
     return msgspec.structs.replace(cost, base_pico=cost.base_pico + base), price, tokens
+
+
+def _at_list(cost: CostBound) -> Affine:
+    return Affine(cost.base_pico, cost.per_output_token_pico, PICO_PER_NANO)
 
 
 def _marked_up(cost: CostBound, markup: Markup) -> Affine:
