@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 import structlog
 
 from farebox import limits
@@ -35,20 +36,14 @@ class _Pending(asyncio.Future[Any]):
         return False
 
 
-class _Waiting:
+class _Waiting(msgspec.Struct, eq=False):
     """One entry (or one other piece of work) and who waits for its answer."""
 
-    __slots__ = ("entry", "future", "loop", "number", "settles", "work")
-
-    def __init__(
-        self, number: int, entry: Entry, work: Callable[[], Any] | None, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Any]"
-    ) -> None:
-        self.number = number
-        self.entry = entry
-        self.work = work
-        self.loop = loop
-        self.future = future
-        self.settles = bool(entry) and isinstance(entry[0], _SETTLING)
+    number: int
+    entry: Entry
+    work: Callable[[], Any] | None
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
 
 
 class Batcher:
@@ -123,11 +118,11 @@ class Batcher:
         future = _Pending(loop=loop)
         if self._stopping:
             future.set_result(LedgerUnavailable(problem="it is closed"))
-        elif self.waiting >= limits.queue_commands_max:
+        elif len(self._settling) + len(self._others) >= limits.queue_commands_max:
             future.set_result(Busy(limit="the ledger's queue is full"))
         else:
-            one = _Waiting(next(self._numbers), entry, work, loop, future)
-            (self._settling if one.settles else self._others).append(one)
+            queue = self._settling if entry and isinstance(entry[0], _SETTLING) else self._others
+            queue.append(_Waiting(next(self._numbers), entry, work, loop, future))
             if loop not in self._turning:
                 self._turning.add(loop)
                 loop.call_soon(self._turned, loop)
