@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farebox.gateway.upstream import Origin
+from farebox.gateway.upstream import Origin, request
 from farebox.gateway.upstream.request import RequestForm
 
 FORM = RequestForm(Origin("https", "api.example", 443))
@@ -117,3 +117,15 @@ def test_tls_through_a_proxy_shows_the_provider_no_proxy_credential() -> None:
     """Inside the tunnel the request is as without a proxy."""
     tunnelled = RequestForm(Origin("https", "api.example", 443, proxy="http://u:p@proxy:3128"))
     assert tunnelled.head(b"GET", b"/x", [], 0) == FORM.head(b"GET", b"/x", [], 0)
+
+
+def test_what_is_remembered_is_bounded_and_says_the_same() -> None:
+    """A head made the second time is the first one; other values and targets, or long ones, take no more memory for ever."""
+    form = RequestForm(Origin("https", "api.example", 443))
+    for number in range(3000):
+        pairs = [(b"x-a", b"%d" % number), (b"x-b", b"y" * 1000)]
+        target = b"/v1/%d" % number
+        assert form.head(b"POST", target, pairs, 1) == form.head(b"POST", target, pairs, 1)
+    kept = [*form._openings.values(), *request._lines.values()]
+    assert len(kept) <= 2 * 1024
+    assert max(map(len, kept)) <= 512
