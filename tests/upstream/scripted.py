@@ -40,12 +40,13 @@ class Peer:
 
     def half_close(self) -> None:
         """Send no more, but read on."""
-        with contextlib.suppress(OSError):  # ENOTCONN: the client has reset the connection before
+        with contextlib.suppress(OSError, RuntimeError):  # the client has reset the connection before, and uvloop has noticed
             self.writer.write_eof()
 
     def reset(self) -> None:
         raw = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(OSError, AttributeError):  # the client has reset the connection before: the socket is closed, or gone
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def gone(self) -> bytes:
