@@ -4,7 +4,7 @@ how bytes get into it is the connection's business.
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from typing import Protocol, Self
 
 from farebox.gateway.upstream.failures import BadAnswer, UpstreamFailed
 
@@ -23,15 +23,28 @@ class Source(Protocol):
 
 
 class Answer:
-    """One response. `status`, `headers` (names in lower case, order and repeats kept) and `first_byte_at` (microseconds since 1970,
-    when the head was whole) are there from the start; `ended` says that the whole body has arrived, read or not.
+    """One response. `status`, `headers` (names in lower case, order and repeats kept), `named` (the last value of each) and `first_byte_at`
+    (microseconds since 1970, when the head was whole) are there from the start; `ended` says that the whole body has arrived, read or not.
     """
 
-    __slots__ = ("_failure", "_loop", "_pieces", "_source", "_waiter", "buffered_bytes", "ended", "first_byte_at", "headers", "status")
+    __slots__ = (
+        "_failure",
+        "_loop",
+        "_pieces",
+        "_source",
+        "_waiter",
+        "buffered_bytes",
+        "ended",
+        "first_byte_at",
+        "headers",
+        "named",
+        "status",
+    )
 
     def __init__(self, source: Source, loop: asyncio.AbstractEventLoop) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.named: dict[bytes, bytes] = {}
         self.first_byte_at = 0
         self.ended = False
         self.buffered_bytes = 0
@@ -44,6 +57,8 @@ class Answer:
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, asked for in lower case."""
+        if len(self.named) == len(self.headers):
+            return self.named.get(name)
         for known, value in self.headers:
             if known == name:
                 return value
@@ -53,18 +68,25 @@ class Answer:
         """The next piece of the body as it came; b"" at its clean end, and only there. Raises UpstreamFailed when it has no clean end,
         after the pieces that did arrive. Cancelled, it aborts.
         """
-        while not self._pieces:
-            if self._failure is not None:
-                raise self._failure
-            if self.ended:
-                return b""
-            await self._wait()
+        try:
+            while not self._pieces:
+                if self._failure is not None:
+                    raise self._failure
+                if self.ended:
+                    return b""
+                await self._news()
+        except asyncio.CancelledError:
+            self.abort()
+            raise
         return self._take()
 
     async def read_all(self, limit: int) -> bytes:
         """The rest of the body in one. Raises UpstreamFailed as `read` does, and BadAnswer (aborting) beyond `limit` bytes."""
         pieces, size = [], 0
-        while piece := self._take() if self._pieces else await self.read():
+        while self._pieces or not self.ended:
+            piece = self._take() if self._pieces else await self.read()
+            if not piece:
+                break
             size += len(piece)
             if size > limit:
                 self.abort()
@@ -82,33 +104,42 @@ class Answer:
 
     # --- called by the client and the connection ------------------------------------------------------------------------
 
-    async def head(self) -> None:
-        """Returns when status and headers are there. Raises UpstreamFailed, and aborts when cancelled."""
-        while not self.status:
-            if self._failure is not None:
-                raise self._failure
-            await self._wait()
+    async def head(self) -> Self:
+        """This answer, when status and headers are there. Raises UpstreamFailed, and aborts when cancelled."""
+        try:
+            while not self.status:
+                if self._failure is not None:
+                    raise self._failure
+                await self._news()
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        return self
 
-    def begin(self, status: int, headers: list[tuple[bytes, bytes]], first_byte_at: int) -> None:
+    def begin(self, status: int, headers: list[tuple[bytes, bytes]], named: dict[bytes, bytes], first_byte_at: int) -> None:
         """The head is whole."""
-        self.status, self.headers, self.first_byte_at = status, headers, first_byte_at
-        self._wake()
+        self.status, self.headers, self.named, self.first_byte_at = status, headers, named, first_byte_at
+        if self._waiter is not None:
+            self._wake()
 
     def put(self, piece: bytes) -> None:
         """A piece of the body, never empty."""
         self._pieces.append(piece)
         self.buffered_bytes += len(piece) + _PIECE_COST_BYTES
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def end(self) -> None:
         """The whole body has arrived, and the connection is no longer this answer's."""
         self._source, self.ended = None, True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self, failure: UpstreamFailed) -> None:
         """There will be no clean end, and the connection is no longer this answer's."""
         self._source, self._failure = None, failure
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def _take(self) -> bytes:
         piece = self._pieces.popleft()
@@ -118,17 +149,13 @@ class Answer:
         return piece
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
-    async def _wait(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """Done when anything has come, or nothing more will."""
         if self._waiter is not None:
             raise RuntimeError("an answer has one reader")
         waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            self.abort()
-            raise
-        finally:
-            self._waiter = None
+        return waiter

@@ -4,7 +4,7 @@ A request is written twice in one case only: when it was given to a pooled conne
 handed to the operating system. After that, nobody can know what the provider saw, and the failure says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -39,7 +39,7 @@ class Upstream:
         self._pools = Pools(limits)
         self._dialer = Dialer(limits, clock)
 
-    async def send(
+    def send(
         self,
         origin: Origin,
         method: bytes,
@@ -49,31 +49,44 @@ class Upstream:
         *,
         first_byte_s: float | None = None,
         reached: Callable[[], None] | None = None,
-    ) -> Answer:
+    ) -> Awaitable[Answer]:
         """Send a request; the answer, once its status and headers are there (interim 1xx responses are skipped). `reached` is called when the
         request is on a connection.
 
         `target` is path and query as they go on the wire. `host`, `content-length`, `accept-encoding: identity` and whatever else belongs
-        to the connection is set here. Raises UpstreamFailed; ValueError before any I/O for a request that must not be written. Cancelled,
-        it closes the connection it used.
+        to the connection is set here. Raises UpstreamFailed; ValueError before any I/O for a request that must not be written. To be awaited
+        at once: with a connection at hand the request is sent by then. Cancelled, it closes the connection it used.
         """
         pool = self._pools.of(origin)
         head = pool.form.head(method, target, headers, len(body))
         patience_s = self._limits.first_byte_s if first_byte_s is None else first_byte_s
+        bodiless = method == b"HEAD"
+        while (connection := pool.take()) is not None:
+            answer = connection.start(head, body, bodiless=bodiless, first_byte_s=patience_s)
+            if answer is not None:
+                return self._sent(answer, reached, reused=True)
+            connection.kill()
+        return self._send_later(pool, head, body, bodiless, patience_s, reached)
+
+    async def _send_later(
+        self, pool: Pool, head: bytes, body: bytes, bodiless: bool, patience_s: float, reached: Callable[[], None] | None
+    ) -> Answer:
+        """As above, for a call that found no connection unused."""
         while True:
             connection = pool.take() or await self._obtain(pool)
             reused = connection.uses > 0
-            answer = connection.start(head, body, bodiless=method == b"HEAD", first_byte_s=patience_s)
+            answer = connection.start(head, body, bodiless=bodiless, first_byte_s=patience_s)
             if answer is not None:
-                break
+                return await self._sent(answer, reached, reused=reused)
             connection.kill()
             if not reused:
                 raise self._counted(pool, NotAnswered("the provider closed the connection at once", connected=True))
+
+    def _sent(self, answer: Answer, reached: Callable[[], None] | None, *, reused: bool) -> Awaitable[Answer]:
         self._pools.reused_total += reused
         if reached is not None:
             reached()
-        await answer.head()
-        return answer
+        return answer.head()
 
     def stats(self) -> UpstreamStats:
         """The figures now."""

@@ -152,24 +152,25 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, answer: Answer) -> None:
         """The response is whole. Use the connection again if nothing at all is left over in either direction."""
-        transport = self._transport
-        reusable = (
-            self._reader.reusable
+        reader, transport = self._reader, self._transport
+        idle_s = self._limits.pooled_idle_s
+        if reader.keep_alive_s is not None:  # a second early: a request must not cross the server's close on the wire
+            idle_s = min(idle_s, reader.keep_alive_s - 1)
+        self._answer = None
+        answer.end()
+        if (
+            reader.reusable
             and not self._rest
             and not self._stopped_writing
             and transport is not None
             and not transport.is_closing()
             and not transport.get_write_buffer_size()
-        )
-        idle_s = self._limits.pooled_idle_s
-        if self._reader.keep_alive_s is not None:  # a second early: a request must not cross the server's close on the wire
-            idle_s = min(idle_s, self._reader.keep_alive_s - 1)
-        self._answer = None
-        answer.end()
-        if reusable and idle_s > 0 and self._home is not None:
-            self._resume_reading()
-            self.idle_since = self._loop.time()
-            self._deadline.set(idle_s)
+            and idle_s > 0
+            and self._home is not None
+        ):
+            if self._reading_paused:
+                self._resume_reading()
+            self.idle_since = self._deadline.set(idle_s) - idle_s
             self._home.freed(self)
         else:
             self.kill()
@@ -232,8 +233,8 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         piece = reader.feed(data)
         if not answer.status and reader.status:
-            answer.begin(reader.status, reader.headers, self._clock())
-            if reader.status >= _REFUSAL and self._rest:
+            answer.begin(reader.status, reader.headers, reader.named, self._clock())
+            if self._rest and reader.status >= _REFUSAL:
                 self._rest, self._stopped_writing = memoryview(b""), True
         if piece:
             answer.put(piece)

@@ -29,20 +29,22 @@ class Timers(Protocol):
 class Deadline:
     """Calls `due()` once, no earlier than the time last set."""
 
-    __slots__ = ("_at", "_due", "_fires_at", "_loop", "_timer")
+    __slots__ = ("_at", "_due", "_fires_at", "_loop", "_time", "_timer")
 
     def __init__(self, loop: Timers, due: Callable[[], None]) -> None:
         self._loop = loop
+        self._time = loop.time
         self._due = due
         self._at = inf
         self._fires_at = inf
         self._timer: Timer | None = None
 
-    def set(self, seconds: float) -> None:
-        """Due this many seconds from now, instead of whenever it was."""
-        at = self._at = self._loop.time() + seconds
+    def set(self, seconds: float) -> float:
+        """Due this many seconds from now, instead of whenever it was. Gives that time, by the loop's clock."""
+        at = self._at = self._time() + seconds
         if at < self._fires_at:
             self._arm(seconds)
+        return at
 
     def clear(self) -> None:
         """Not due until set again."""

@@ -160,7 +160,7 @@ class Pool:
     def freed(self, connection: Connection) -> None:
         if self._pools.closed:
             connection.kill()
-        elif (turn := self._next()) is not None:
+        elif self._waiting and (turn := self._next()) is not None:
             turn.set_result(connection)
         elif self._pools.taken >= self._pools.limits.connections and self._pools.starving() is not None:
             connection.kill()  # another origin has waited for the place

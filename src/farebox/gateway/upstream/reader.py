@@ -41,6 +41,7 @@ class Reader:
         "complete",
         "headers",
         "keep_alive_s",
+        "named",
         "problem",
         "reusable",
         "status",
@@ -52,6 +53,8 @@ class Reader:
         self._parser = HttpResponseParser(self)
         self._parser_done = True
         self._pieces: list[bytes] = []
+        self.named: dict[bytes, bytes] = {}
+        """The last value of each header of a response whose status is known."""
         self.expect(bodiless=False)
 
     def expect(self, *, bodiless: bool) -> None:
@@ -123,7 +126,7 @@ class Reader:
         # Only when more than the limit has come at all can the head be larger than it.
         if self._quiet_bytes > self._head_bytes_max < sum(len(name) + len(value) for name, value in self.headers):
             self._refuse("the response head is too large")
-        self.status = status
+        self.status, self.named = status, dict(self.headers)
         self._quiet_bytes = 0
         if self._bodiless or status in _NO_BODY:
             self._end()
