@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Awaitable
-from functools import partial
+from functools import lru_cache, partial
 
 from farebox import errors, limits
 from farebox.clock import wall_clock
@@ -22,6 +22,7 @@ _TYPE = b"content-type"
 _FORM = b"multipart/"
 _JSON = b"application/json"
 """What every body is read as that is no form, whatever the caller calls it: another charset, or another kind of form, could be read otherwise."""
+_AS_JSON = (_TYPE, _JSON)
 _REQUEST_IDS = (b"x-request-id", b"request-id", b"x-generation-id", b"x-amzn-requestid")
 """Under which names providers tell the id that they know a call by."""
 _ZLIB_OR_GZIP = 47
@@ -68,25 +69,24 @@ class Forwarder:
         Raises UpstreamFailed; after `first_byte_s` without a head, if that is given.
         """
         turn = turn or self.turns.take(provider)
-        headers = request_headers(exchange, turn.provider, dialect)
+        headers = request_headers(exchange, turn, dialect)
         return self._send(turn, route.method.encode(), target, headers, body, first_byte_s)
 
     def ask(self, turn: Turn, target: str, *, first_byte_s: float) -> Awaitable[Answer]:
         """The provider's answer to a question of the gateway's own. Raises UpstreamFailed."""
-        headers = [(b"accept", b"application/json"), *_credential(turn.provider)]
+        headers = [(b"accept", b"application/json"), *turn.credential]
         return self._send(turn, b"GET", target, headers, b"", first_byte_s)
 
     async def _send(self, turn: Turn, method: bytes, target: str, headers: Headers, body: bytes, first_byte_s: float | None) -> Answer:
         """Sends, and tells the provider's health what came of it."""
-        turns, name = self.turns, turn.provider.name
-        origin, base = self._places[name]
+        provider, turns = turn.provider, self.turns
+        origin, base = self._places[provider.name]
         path = (base + target).encode()
-        aws = turn.provider.aws
-        if aws is not None:
+        if provider.aws is not None:
             host = (b"host", origin.host_header.encode())
-            headers += sign(aws, Request(method, path, [host, *headers], body), wall_clock())
-        health = turns.health[name]
-        reached = None if turn is health.steady else partial(turns.reached, turn)
+            headers += sign(provider.aws, Request(method, path, [host, *headers], body), wall_clock())
+        steady = turn is turns.health[provider.name].steady
+        reached = None if steady else partial(turns.reached, turn)
         try:
             answer = await self._upstream.send(origin, method, path, headers, body, first_byte_s=first_byte_s, reached=reached)
         except UpstreamFailed as failure:
@@ -95,35 +95,42 @@ class Forwarder:
         except asyncio.CancelledError:
             turns.left(turn)
             raise
-        if turn is not health.steady or answer.status >= _TROUBLE_FROM:
+        if answer.status >= _TROUBLE_FROM or turn is not turns.health[provider.name].steady:
             turns.answered(turn, answer.status)
         return answer
 
 
-def request_headers(exchange: Exchange, provider: Provider, dialect: Dialect) -> Headers:
+def request_headers(exchange: Exchange, turn: Turn, dialect: Dialect) -> Headers:
     """What of the caller's headers goes along, and the provider's credential."""
-    forwards = dialect.forwards
-    headers = [(name, value) for name, value in exchange.headers if name in _REQUEST_HEADERS or name.startswith(forwards)]
+    forwards, given = dialect.forwards, exchange.headers
+    if forwards:
+        headers = [pair for pair in given if pair[0] in _REQUEST_HEADERS or pair[0].startswith(forwards)]
+    else:
+        headers = [pair for pair in given if pair[0] in _REQUEST_HEADERS]
     said = exchange.named.get(_TYPE)
     if said is not None:
-        headers.append((_TYPE, said if said[:10].lower() == _FORM else _JSON))
-    return headers + _credential(provider)
-
-
-def _credential(provider: Provider) -> Headers:
-    """A provider's key; nothing where its requests are signed."""
-    return [] if provider.aws is not None else [provider.credential_header()]
+        headers.append(_AS_JSON if said == _JSON or said[:10].lower() != _FORM else (_TYPE, said))
+    headers += turn.credential
+    return headers
 
 
 def answer_headers(answer: Answer, dialect: Dialect, upstream_id: bytes, answer_type: str = "") -> Headers:
     """What of the provider's headers the caller gets, its request id also under a name of ours. `answer_type`: in place of its own."""
-    returns = dialect.returns
-    headers = [pair for pair in answer.headers if (pair[0] in _ANSWER_HEADERS or pair[0] in returns) and pair != _TRY_AGAIN]
+    wanted = _wanted(dialect.returns)
+    headers = [pair for pair in answer.headers if pair[0] in wanted]
+    if _TRY_AGAIN in headers:
+        headers = [pair for pair in headers if pair != _TRY_AGAIN]
     if answer_type:
         headers = [pair for pair in headers if pair[0] != b"content-type"] + [(b"content-type", answer_type.encode())]
     if upstream_id:
         headers.append((b"x-upstream-request-id", upstream_id))
     return headers
+
+
+@lru_cache(maxsize=16)
+def _wanted(returns: frozenset[bytes]) -> frozenset[bytes]:
+    """What callers of a dialect get."""
+    return _ANSWER_HEADERS | returns
 
 
 def readable(answer: Answer, body: bytes) -> bytes | None:
@@ -143,7 +150,11 @@ def readable(answer: Answer, body: bytes) -> bytes | None:
 
 def upstream_request_id(answer: Answer) -> bytes:
     """The id that the provider knows the call by, cut to what is kept of it; empty where it tells none."""
-    return next((value for name in _REQUEST_IDS if (value := answer.header(name))), b"")[: limits.upstream_request_id_bytes_max]
+    for name in _REQUEST_IDS:
+        told = answer.header(name)
+        if told:
+            return told[: limits.upstream_request_id_bytes_max]
+    return b""
 
 
 def note(failure: UpstreamFailed, attempt: Attempt) -> None:

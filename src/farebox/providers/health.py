@@ -110,11 +110,12 @@ class Pause:
 class Key:
     """One key of a provider."""
 
-    __slots__ = ("passed_over", "pause", "provider")
+    __slots__ = ("credential", "passed_over", "pause", "provider")
 
     def __init__(self, provider: Provider, pace: Pace) -> None:
         self.provider = provider
         """The provider as it is with this key alone."""
+        self.credential = () if provider.aws is not None else (provider.credential_header(),)
         self.pause = Pause(pace)
         self.passed_over: dict[str, int] = {}
         """Until when, by what it is not used for while there is another."""
@@ -131,6 +132,8 @@ class Turn(msgspec.Struct, frozen=True):
     key: int
     tries: bool
     """It is the one try after a rest of something: if nothing comes of it, that has to be told."""
+    credential: tuple[tuple[bytes, bytes], ...] = ()
+    """The header with the key; none where requests are signed."""
 
 
 def _ms(failures_max: int, shortest_ms: int, longest_ms: int) -> Pace:
@@ -201,7 +204,7 @@ class Health:
         key = self.keys[number]
         self._next = number + 1
         tries = bool(self.way.rests or self.answers.rests or key.pause.rests)
-        return Turn(key.provider, number, self.way.begin(now), self.answers.begin(now), key.pause.begin(now), tries)
+        return Turn(key.provider, number, self.way.begin(now), self.answers.begin(now), key.pause.begin(now), tries, key.credential)
 
     # --- what came of it -----------------------------------------------------------------------------------------------------------
 
