@@ -1,6 +1,7 @@
 """The answer on its way back: the same bytes to the client, usage read as they pass, the end held back until the charge is durable."""
 
 import asyncio
+from collections.abc import Awaitable
 
 from farebox import limits
 from farebox.clock import Clock
@@ -18,6 +19,7 @@ from farebox.gateway.upstream import Answer, IdleTimeout, UpstreamFailed
 from farebox.ledger.model import Charge
 from farebox.money import format_usd
 
+_OK = 200
 _ERRORS_FROM = 400
 _NO_STATUS_FROM = 600
 _REST_S = 1.0
@@ -43,25 +45,26 @@ class Relay:
             answer.abort()
         attempt.status = answer.status
         attempt.upstream_request_id = forward.upstream_request_id(answer).decode("latin-1")
-        attempt.timings.first_byte_us = self._since(call)
+        attempt.timings.first_byte_us = self._clock() - call.timings.received_at
         try:
             await self._carry(call, attempt, answer, exchange, flight)
         finally:
             answer.abort()  # whatever happened: a connection that still carries something is not left open, and not used again
 
-    async def _carry(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight) -> None:
+    def _carry(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange, flight: Flight) -> Awaitable[None]:
+        """The way that this answer takes."""
+        ask = attempt.plan.ask
         if _ERRORS_FROM <= answer.status < _NO_STATUS_FROM:
-            await self._error(call, attempt, answer, exchange, flight)
-        elif answer.status != 200 or (answer.header(b"content-encoding") or b"identity") != b"identity":  # noqa: PLR2004
+            return self._error(call, attempt, answer, exchange, flight)
+        if answer.status != _OK or (answer.header(b"content-encoding") or b"identity") != b"identity":
             attempt.failure = "bad_answer"
             raise self._bad(attempt, f"status {answer.status}, content-encoding {_shown(answer.header(b'content-encoding'))}")
-        elif attempt.plan.ask.stream or attempt.plan.ask.binary:
-            if (answer.header(b"content-type") or b"").lower().startswith(attempt.plan.dialect.no_stream):
-                attempt.failure, attempt.lost = "bad_answer", True
-                raise self._bad(attempt, f"a stream was asked for, and it sent {_shown(answer.header(b'content-type'))}")
-            await self._stream(call, attempt, answer, exchange, flight)
-        else:
-            await self._whole(call, attempt, answer, exchange)
+        if not (ask.stream or ask.binary):
+            return self._whole(call, attempt, answer, exchange)
+        if (answer.header(b"content-type") or b"").lower().startswith(attempt.plan.dialect.no_stream):
+            attempt.failure, attempt.lost = "bad_answer", True
+            raise self._bad(attempt, f"a stream was asked for, and it sent {_shown(answer.header(b'content-type'))}")
+        return self._stream(call, attempt, answer, exchange, flight)
 
     # --- errors ------------------------------------------------------------------------------------------------------------------
 
@@ -114,16 +117,18 @@ class Relay:
     # --- a whole answer -----------------------------------------------------------------------------------------------------------
 
     async def _whole(self, call: Call, attempt: Attempt, answer: Answer, exchange: Exchange) -> None:
+        plan = attempt.plan
         body = await answer.read_all(limits.answer_body_bytes_max)
-        attempt.timings.last_byte_us = self._since(call)
-        report = attempt.report = attempt.plan.dialect.read_answer(attempt.plan.ask, body, dict(answer.headers))
+        attempt.timings.last_byte_us = self._clock() - call.timings.received_at
+        report = attempt.report = plan.dialect.read_answer(plan.ask, body, answer.named)
         if not (report.finished or report.poll_target):
             attempt.failure, attempt.lost = "bad_answer", True
             raise self._bad(attempt, "its body is not an answer of this API")
         headers = self.headers(call, attempt, answer)
         if report.shown is not None:
             body = report.shown
-        self._record(call, attempt, answer.status, headers, body)
+        if self._records and call.caller.idempotency:
+            self._record(call, attempt, answer.status, headers, body)
         if report.poll_target:
             await self._background.hand_over(call, attempt, report)
             headers.append((b"x-farebox-available", format_usd(attempt.available).encode()))
@@ -238,19 +243,21 @@ class Relay:
 
     def headers(self, call: Call, attempt: Attempt, answer: Answer) -> Headers:
         """The provider's headers that are the caller's business, and ours."""
-        answer_type = attempt.plan.ask.answer_type if answer.status == 200 else ""  # noqa: PLR2004
+        ask = attempt.plan.ask
+        answer_type = ask.answer_type if answer.status == _OK else ""
         headers = forward.answer_headers(answer, attempt.plan.dialect, attempt.upstream_request_id.encode("latin-1"), answer_type)
         headers.append((b"x-farebox-request-id", call.request_id.encode()))
         hold = attempt.hold
         if hold is not None:
             headers.append((b"x-farebox-hold", format_usd(hold.amount).encode()))
-            demand = attempt.plan.ask.demand
+            demand = ask.demand
             if demand.output_units and hold.units != demand.output_tokens_named:
                 headers.append((b"x-farebox-max-output-tokens", str(hold.units).encode()))
         return headers
 
-    def _record(self, call: Call, attempt: Attempt, status: int, headers: Headers, body: bytes) -> None:
-        if self._records and call.caller.idempotency and len(body) <= limits.replay_answer_bytes_max:
+    @staticmethod
+    def _record(call: Call, attempt: Attempt, status: int, headers: Headers, body: bytes) -> None:
+        if len(body) <= limits.replay_answer_bytes_max:
             attempt.recorded = replay.seal(call.secret, call.request_id, status, headers, body)
 
     def _bad(self, attempt: Attempt, problem: str) -> UpstreamBadResponse:
