@@ -10,7 +10,7 @@ import msgspec
 
 from farebox.dialects import spans
 from farebox.dialects.base import Ask, Report
-from farebox.dialects.meter import HoldingMeter, as_text, decode, flags_of, raw_usage, size
+from farebox.dialects.meter import UNREADABLE, HoldingMeter, as_text, decode, flags_of, raw_usage, size
 from farebox.dialects.openai import usage as usage_reader
 from farebox.dialects.openai.hosts import OPENAI, Host
 from farebox.dialects.sse import with_payload
@@ -51,6 +51,16 @@ class _Chunk(msgspec.Struct, gc=False):
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+class _Whole(_Chunk, gc=False):
+    """A whole answer, with its usage as it is written."""
+
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+_WHOLE = msgspec.json.Decoder(_Whole)
+_NO_USAGE = (b"", b"null")
 
 
 class _Own(msgspec.Struct, gc=False):
@@ -104,28 +114,46 @@ class _Seen(msgspec.Struct):
 
 
 def read(ask: Ask, body: bytes, host: Host = OPENAI) -> Report:
-    """Reads a whole answer."""
+    """Reads a whole answer: at once where its report is plain, as nearly all are, else as an event of a stream is read."""
+    try:
+        answer = _WHOLE.decode(body)
+    except UNREADABLE:
+        return _read_again(ask, body, host)
+    raw = bytes(answer.usage)
+    model = as_text(answer.model)
+    usage = None
+    if raw not in _NO_USAGE:
+        usage = usage_reader.plain(raw, ask, model, as_text(answer.service_tier), host)
+        if usage is None:
+            return _read_again(ask, body, host)
+    return _report(answer, model, usage, ())
+
+
+def _read_again(ask: Ask, body: bytes, host: Host) -> Report:
+    """What was made of an answer is made of it that has to be repaired, or whose report is another: what cannot be read in it counts too."""
     answer = decode(_CHUNK, body)
     if answer is None:
         return Report(delivered_bytes=len(body), flags=("unreadable_answer",))
-    seen = _Seen()
-    seen.note(answer)
-    flags: list[str] = []
-    usage = None
-    if type(answer.usage) is not msgspec.UnsetType and answer.usage is not None:
-        found = seen.usage(raw_usage(body), ask, host)
-        if isinstance(found, str):
-            flags.append(found)
-        else:
-            usage = found
+    model = as_text(answer.model)
+    if type(answer.usage) is msgspec.UnsetType or answer.usage is None:
+        return _report(answer, model, None, ())
+    found = usage_reader.careful(raw_usage(body), ask, model, as_text(answer.service_tier), host)
+    return _report(answer, model, None, (found,)) if isinstance(found, str) else _report(answer, model, found, found.flags)
+
+
+def _report(answer: _Chunk, model: str, usage: Usage | None, flags: tuple[str, ...]) -> Report:
+    delivered = 0
+    for choice in answer.choices or ():
+        if choice.message is not None:
+            delivered += _said_bytes(choice.message)
     return Report(
         usage=usage,
-        delivered_bytes=sum(_said_bytes(choice.message) for choice in answer.choices or () if choice.message is not None),
+        delivered_bytes=delivered,
         finished=bool(answer.choices),
         upstream_error=answer.error is not None,
-        model_served=seen.model,
-        response_id=seen.id,
-        flags=flags_of(usage, flags),
+        model_served=model,
+        response_id=as_text(answer.id),
+        flags=flags,
     )
 
 

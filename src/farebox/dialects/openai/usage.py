@@ -5,7 +5,7 @@ speak this dialect deviate; what they report is read so that the larger meaning 
 """
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ from farebox.usage import (
     OUT_CITATION,
     OUT_REASONING,
     OUT_TEXT,
+    PLAIN,
     REQUESTS,
     REQUESTS_HIGH,
     REQUESTS_LOW,
@@ -52,16 +53,16 @@ _KNOWN_COMPLETION = frozenset(
 
 def read(raw: bytes, ask: Ask, *, model_served: str, tier_served: str, host: Host = OPENAI) -> Usage | str:
     """The usage that a final report states, or the flag that says why there is none."""
-    write_unit = _write_unit(ask)
-    plain = _plain(raw, write_unit) if host.reasoning == "inside" else None
-    if plain is not None:
-        conditions = Conditions(service_tier=_tier(ask, tier_served))
-        return Usage(plain[0], plain[1], model_served, conditions, raw=raw)
+    return plain(raw, ask, model_served, tier_served, host) or careful(raw, ask, model_served, tier_served, host)
+
+
+def careful(raw: bytes, ask: Ask, model_served: str, tier_served: str, host: Host) -> Usage | str:
+    """The same for any report, plain or not."""
     usage = _decoded(raw)
     if type(usage) is not dict:
         return counts.ABSURD
     try:
-        units, prompt, flags = _units(usage, host, write_unit)
+        units, prompt, flags = _units(usage, host, _write_unit(ask))
     except counts.UntrustedUsage as untrusted:
         return untrusted.flag
     return Usage(
@@ -75,57 +76,64 @@ def read(raw: bytes, ask: Ask, *, model_served: str, tier_served: str, host: Hos
     )
 
 
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=counts.TOKENS_MAX)]
+
+
 class _PlainPrompt(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
+    cached_tokens: _Tokens = 0
+    cache_write_tokens: _Tokens = 0
     audio_tokens: Literal[0] = 0
     image_tokens: Literal[0] | None = 0
     text_tokens: int | None = 0
 
 
 class _PlainCompletion(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    reasoning_tokens: int = 0
+    reasoning_tokens: _Tokens = 0
     audio_tokens: Literal[0] = 0
-    accepted_prediction_tokens: int = 0
-    rejected_prediction_tokens: int = 0
+    accepted_prediction_tokens: _Tokens = 0
+    rejected_prediction_tokens: _Tokens = 0
     text_tokens: int | None = 0
 
 
 class _Plain(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A report without media, of a provider that fills in every field as OpenAI does: nearly all of them. Anything else is read below."""
+    """A report without media, in the words that OpenAI has: nearly all of them. Anything else is read above."""
 
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: _PlainPrompt
-    completion_tokens_details: _PlainCompletion
+    prompt_tokens: _Tokens
+    completion_tokens: _Tokens
+    total_tokens: _Tokens
+    prompt_tokens_details: _PlainPrompt | None = None
+    completion_tokens_details: _PlainCompletion | None = None
 
 
 _PLAIN = msgspec.json.Decoder(_Plain)
+_NO_PROMPT = _PlainPrompt()
+_NO_COMPLETION = _PlainCompletion()
 
 
-def _plain(raw: bytes, write_unit: str) -> tuple[dict[str, int], int] | None:
-    """The units and the prompt's tokens of a plain and consistent report; None for any other. Says the same as `_units` does."""
+def plain(raw: bytes, ask: Ask, model_served: str, tier_served: str, host: Host) -> Usage | None:
+    """The usage that a plain and consistent report states; None for any other. Says the same as `careful` does."""
+    if host.reasoning != "inside":
+        return None
     try:
         usage = _PLAIN.decode(raw)
     except msgspec.DecodeError:
         return None
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    cached, written = usage.prompt_tokens_details.cached_tokens, usage.prompt_tokens_details.cache_write_tokens
-    details = usage.completion_tokens_details
-    numbers = (prompt, completion, cached, written, details.accepted_prediction_tokens, details.rejected_prediction_tokens)
-    if min(numbers) < 0 or max(numbers) > counts.TOKENS_MAX or cached + written > prompt:
+    of_prompt, reasoning = usage.prompt_tokens_details or _NO_PROMPT, (usage.completion_tokens_details or _NO_COMPLETION).reasoning_tokens
+    cached, written = of_prompt.cached_tokens, of_prompt.cache_write_tokens
+    fresh = prompt - cached - written
+    if fresh < 0 or reasoning > completion or usage.total_tokens != prompt + completion:
         return None
-    if usage.total_tokens != prompt + completion or not 0 <= details.reasoning_tokens <= completion:
-        return None
-    units = {IN_TEXT: prompt - cached - written} if prompt > cached + written else {}
+    units = {IN_TEXT: fresh} if fresh else {}
     if cached:
         units[IN_CACHE_READ] = cached
     if written:
-        units[write_unit] = written
+        units[_write_unit(ask)] = written
     if completion:
         units[OUT_TEXT] = completion
-    return units, prompt
+    tier = _tier(ask, tier_served)
+    conditions = PLAIN if tier == PLAIN.service_tier else Conditions(tier)
+    return Usage(units, prompt, model_served, conditions, "exact", None, raw)
 
 
 class _Fraction(str):
