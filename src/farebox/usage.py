@@ -99,7 +99,7 @@ BY_THE_MILLION = TOKEN_UNITS | {MILLIONTHS}
 """Units whose prices are told per million."""
 
 
-class Conditions(msgspec.Struct, frozen=True, gc=False):
+class Conditions(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """What besides the model and the units moves a price. The defaults are the plain price."""
 
     service_tier: str = "default"

@@ -24,7 +24,7 @@ from farebox.pricing.hours import Span
 from farebox.pricing.markup import AT_COST, Markup, charge_nano, price_up
 from farebox.pricing.rate import NOT_PRICED, Line, Rated, rate
 from farebox.store.batcher import Batcher
-from farebox.usage import OUT_TEXT, PLAIN, TOKEN_UNITS, Usage
+from farebox.usage import OUT_TEXT, PLAIN, TOKEN_UNITS, Completeness, Conditions, Usage
 
 _encode = msgspec.json.Encoder().encode
 _RAW_BYTES_MAX = 16_384
@@ -157,31 +157,36 @@ def result_of(attempt: Attempt, now: int) -> Result | None:
     span = (plan.quoted_at, now)
     if attempt.outcome == "not_billed":
         return None
-    flags = [*attempt.flags, *(report.flags if report is not None else ())]
-    usage = report.usage if report is not None and (report.finished or plan.ask.stream) else None
-    if usage is not None and _tokens(usage) > limits.absurd_usage_factor * _tokens_bound(attempt):
-        flags.append("absurd_usage")
-        usage = None
+    flags = attempt.flags.copy()
+    usage = None
+    if report is not None:
+        flags += report.flags
+        usage = report.usage if report.finished or plan.ask.stream else None
     if usage is not None:
-        charged = _priced(plan, usage, span, usage.completeness, flags)
-        if charged is not None:
-            return _labelled(charged, attempt, report)
+        tokens = _tokens(usage)
+        if tokens <= limits.absurd_usage_factor * _tokens_bound(attempt):
+            charged = _priced(attempt, usage, tokens, span, flags)
+            if charged is not None:
+                return charged
+        else:
+            flags.append("absurd_usage")
     if report is not None and not plan.ask.hidden_output and not attempt.lost:
-        estimate = _estimate(attempt, report)
-        return _labelled(_within(attempt, estimate, span, flags), attempt, report)
-    return _labelled(_whole_hold(attempt, flags) if attempt.generated else _input_alone(attempt, flags), attempt, report)
+        return _within(attempt, _estimate(attempt, report), span, flags)
+    return _whole_hold(attempt, "unknown", flags) if attempt.generated else _input_alone(attempt, flags)
 
 
-def _priced(plan: Plan, usage: Usage, span: Span, completeness: str, flags: list[str]) -> Result | None:
+def _priced(attempt: Attempt, usage: Usage, tokens: int, span: Span, flags: list[str]) -> Result | None:
     """The price of a usage; None where a unit has no price anywhere, which is charged as unknown."""
+    plan = attempt.plan
     listed = _served(plan, usage, flags)
-    served = _beside(plan, listed)
+    served = _beside(plan, listed) if plan.beside else None
     if served is not None:
         plan = msgspec.structs.replace(plan, listed=listed, own=served.own, markup=_markup_of(plan, served))
     rated = _rated(plan, usage, listed, span)
-    flags += rated.flags
-    if NOT_PRICED in rated.flags:
-        return None
+    if rated.flags:
+        flags += rated.flags
+        if NOT_PRICED in rated.flags:
+            return None
     if usage.others:
         beside = _rated_beside(plan, usage, span, flags)
         if beside is None:
@@ -190,7 +195,7 @@ def _priced(plan: Plan, usage: Usage, span: Span, completeness: str, flags: list
     else:
         own = None if plan.own is None else _rated(plan, usage, plan.own, span)
         price = charge_nano(rated.total_pico, plan.markup) if own is None else nano_half_even(own.total_pico)
-        list_pico, lines = rated.total_pico, _lines_json(rated)
+        list_pico, lines = rated.total_pico, _encode(rated.lines).decode()
     reported = usage.reported_cost_pico or 0
     if plan.provider.reported_cost_counts and reported > list_pico:
         flags.append("reported_cost_counts")
@@ -198,18 +203,7 @@ def _priced(plan: Plan, usage: Usage, span: Span, completeness: str, flags: list
         price = max(price, charge_nano(reported, plan.markup)) if plan.own is None else price
         list_pico = reported
     cost = nano_half_even(list_pico)
-    return Result(
-        "answered",
-        completeness,
-        price,
-        cost,
-        cost,
-        _tokens(usage),
-        usage.model_served,
-        _usage_json(usage),
-        lines,
-        flags=",".join(flags),
-    )
+    return _result(attempt, usage.completeness, price, cost, tokens, flags, usage.model_served, _usage_json(usage), lines)
 
 
 def _rated(plan: Plan, usage: Usage, price: ModelPrice, span: Span) -> Rated:
@@ -258,8 +252,10 @@ def _together(plan: Plan, usage: Usage, span: Span, rated: Rated, beside: list[_
     for other in beside:
         more, _ = price_up(other.rated.total_pico, plan.markup_beside) if other.own_pico is None else price_up(other.own_pico, AT_COST)
         total += more
-    lines = [msgspec.structs.astuple(line) for line in rated.lines]
-    lines += [(f"{other.model}/{line.unit}", *msgspec.structs.astuple(line)[1:]) for other in beside for line in other.rated.lines]
+    lines = [*rated.lines]
+    lines += [
+        Line(f"{other.model}/{line.unit}", line.quantity, line.pico_each, line.pico) for other in beside for line in other.rated.lines
+    ]
     return divide_half_even(total, denominator), rated.total_pico + sum(other.rated.total_pico for other in beside), _encode(lines).decode()
 
 
@@ -298,36 +294,55 @@ def _estimate(attempt: Attempt, report: Report) -> Usage:
 
 def _within(attempt: Attempt, usage: Usage, span: Span, flags: list[str]) -> Result:
     """An estimate is charged at most the hold: it is ours, not the provider's word."""
-    result = _priced(attempt.plan, usage, span, "estimated", flags)
+    result = _priced(attempt, usage, _tokens(usage), span, flags)
     hold = attempt.hold
     if result is None or hold is None or result.price >= hold.amount:
-        return msgspec.structs.replace(_whole_hold(attempt, flags), completeness="estimated")
+        return _whole_hold(attempt, "estimated", flags)
     return msgspec.structs.replace(result, cost=min(result.cost, hold.cost_bound), list_cost=min(result.cost, hold.cost_bound))
 
 
-def _whole_hold(attempt: Attempt, flags: list[str]) -> Result:
+def _whole_hold(attempt: Attempt, completeness: Completeness, flags: list[str]) -> Result:
     hold = attempt.hold
     assert hold is not None  # noqa: S101 - only what is held comes here
-    return Result("answered", "unknown", hold.amount, hold.cost_bound, hold.cost_bound, hold.tokens_bound, flags=",".join(flags))
+    return _result(attempt, completeness, hold.amount, hold.cost_bound, hold.tokens_bound, flags)
 
 
 def _input_alone(attempt: Attempt, flags: list[str]) -> Result:
     """What was held for all but the output."""
     hold, bound = attempt.hold, attempt.plan.bound
     assert hold is not None  # noqa: S101 - only what is held comes here
-    cost = min(hold.cost_bound, bound.cost.at(0))
-    return Result("answered", "estimated", min(hold.amount, bound.price.at(0)), cost, cost, bound.tokens.at(0), flags=",".join(flags))
+    return _result(
+        attempt, "estimated", min(hold.amount, bound.price.at(0)), min(hold.cost_bound, bound.cost.at(0)), bound.tokens.at(0), flags
+    )
 
 
-def _labelled(result: Result, attempt: Attempt, report: Report | None) -> Result:
-    served = report.model_served if report is not None else ""
-    return msgspec.structs.replace(
-        result,
-        outcome=attempt.failure or attempt.outcome,
-        model_served=result.model_served or served,
-        status=attempt.status,
-        timings=_timings(attempt),
-        upstream_request_id=attempt.upstream_request_id or _id_told(report),
+def _result(
+    attempt: Attempt,
+    completeness: Completeness,
+    price: int,
+    cost: int,
+    tokens: int,
+    flags: list[str],
+    served: str = "",
+    usage: str = "{}",
+    lines: str = "[]",
+) -> Result:
+    """What it came to, and what else is to be known of the attempt."""
+    report = attempt.report
+    return Result(
+        attempt.failure or attempt.outcome,
+        completeness,
+        price,
+        cost,
+        cost,
+        tokens,
+        served or (report.model_served if report is not None else ""),
+        usage,
+        lines,
+        _timings(attempt),
+        ",".join(flags),
+        attempt.status,
+        attempt.upstream_request_id or _id_told(report),
     )
 
 
@@ -341,8 +356,11 @@ def _timings(attempt: Attempt) -> str:
 
 
 def _tokens(usage: Usage) -> int:
-    own = sum([quantity for unit, quantity in usage.units.items() if unit in TOKEN_UNITS])
-    return own + sum(map(_tokens, usage.others)) if usage.others else own
+    tokens = 0
+    for unit, quantity in usage.units.items():
+        if unit in TOKEN_UNITS:
+            tokens += quantity
+    return tokens + sum(map(_tokens, usage.others)) if usage.others else tokens
 
 
 def _tokens_bound(attempt: Attempt) -> int:
@@ -351,19 +369,31 @@ def _tokens_bound(attempt: Attempt) -> int:
     return max(held, limits.context_tokens_unknown_max if attempt.plan.ask.demand.admitted else 1)
 
 
+class _Told(msgspec.Struct, gc=False):
+    """A usage as a charge keeps it."""
+
+    units: dict[str, int]
+    prompt_total: int
+    conditions: dict[str, Any]
+    others: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    reported_cost_usd: str | msgspec.UnsetType = msgspec.UNSET
+    reported: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 def _usage_json(usage: Usage) -> str:
-    told: dict[str, Any] = {"units": usage.units, "prompt_total": usage.prompt_total, "conditions": {}}
-    if usage.others:
-        told["others"] = [{"model": other.model_served, "units": other.units} for other in usage.others]
-    if usage.conditions != PLAIN:
-        named = msgspec.structs.asdict(usage.conditions)
-        told["conditions"] = {name: value for name, value in named.items() if value not in ("default", "standard", "global", False)}
-    if usage.reported_cost_pico is not None:
-        told["reported_cost_usd"] = format_usd(nano_half_even(usage.reported_cost_pico))
-    if usage.raw and len(usage.raw) <= _RAW_BYTES_MAX:
-        told["reported"] = msgspec.Raw(usage.raw)
+    raw, cost = usage.raw, usage.reported_cost_pico
+    told = _Told(
+        usage.units,
+        usage.prompt_total,
+        _not_plain(usage.conditions) if usage.conditions != PLAIN else {},
+        [{"model": other.model_served, "units": other.units} for other in usage.others] if usage.others else msgspec.UNSET,
+        msgspec.UNSET if cost is None else format_usd(nano_half_even(cost)),
+        msgspec.Raw(raw) if raw and len(raw) <= _RAW_BYTES_MAX else msgspec.UNSET,
+    )
     return _encode(told).decode()
 
 
-def _lines_json(rated: Rated) -> str:
-    return _encode([msgspec.structs.astuple(line) for line in rated.lines]).decode()
+def _not_plain(conditions: Conditions) -> dict[str, Any]:
+    """What of the conditions moves a price."""
+    named = msgspec.structs.asdict(conditions)
+    return {name: value for name, value in named.items() if value not in ("default", "standard", "global", False)}

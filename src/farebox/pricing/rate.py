@@ -14,7 +14,7 @@ CONDITIONS_PRICED_AS_DEAREST = "conditions_priced_as_dearest"
 NEGATIVE_QUANTITY = "negative_quantity"
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
+class Line(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One unit of a charge: quantity times price, exact."""
 
     unit: str
@@ -40,15 +40,14 @@ def rate(usage: Usage, price: ModelPrice, span: Span | None = None) -> Rated:
     once for a call that consumed anything, unless the usage counts its requests itself. `span` is when the call was on its way, which
     matters where prices depend on the hour of the day; not said: the dearest hour.
     """
-    conditions = usage.conditions
+    conditions, units = usage.conditions, usage.units
     card = price.card(conditions) if not price.hours or span is None or conditions != PLAIN else price.card_within(span)
     level = card.at(usage.prompt_total)
-    prices = level.prices
-    stand_ins = level.stand_ins
+    prices, stand_ins = level.prices, level.stand_ins
     lines: list[Line] = []
     flags: list[str] = [] if price.listed(conditions) else [CONDITIONS_PRICED_AS_DEAREST]
     total = 0
-    for unit, quantity in usage.units.items():
+    for unit, quantity in units.items():
         if quantity <= 0:
             if quantity < 0:
                 flags.append(NEGATIVE_QUANTITY)
@@ -61,10 +60,10 @@ def rate(usage: Usage, price: ModelPrice, span: Span | None = None) -> Rated:
         pico = quantity * each
         total += pico
         lines.append(Line(unit, quantity, each, pico))
-    if level.per_request and lines and REQUESTS not in usage.units:
+    if level.per_request and lines and REQUESTS not in units:
         total += level.per_request
         lines.append(Line(REQUESTS, 1, level.per_request, level.per_request))
-    return Rated(tuple(lines), total, tuple(dict.fromkeys(flags)))
+    return Rated(tuple(lines), total, tuple(dict.fromkeys(flags)) if flags else ())
 
 
 def _unlisted(unit: str, level: Level, price: ModelPrice, flags: list[str]) -> int:
