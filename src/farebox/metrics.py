@@ -23,9 +23,8 @@ class Counts(Collector):
     a look-up by label for each of these, which is a tenth of what a call may cost.
     """
 
-    def __init__(self, name: str, help_text: str, labels: tuple[str, ...] = (), *, scale: int = 1) -> None:
-        """What is added is divided by `scale` where it is shown."""
-        self._named = (name, help_text, labels, scale)
+    def __init__(self, name: str, help_text: str, labels: tuple[str, ...] = ()) -> None:
+        self._named = (name, help_text, labels)
         self._values: dict[tuple[str, ...], int] = {} if labels else {(): 0}
         REGISTRY.register(self)
 
@@ -34,11 +33,44 @@ class Counts(Collector):
         values[labels] = values.get(labels, 0) + amount
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        name, help_text, labels, scale = self._named
+        name, help_text, labels = self._named
         family = CounterMetricFamily(name, help_text, labels=labels)
         for values, total in self._values.copy().items():
-            family.add_metric(values, total / scale)
+            family.add_metric(values, float(total))
         yield family
+
+
+class Charged(Collector):
+    """What every charge moves: how many there are, what was held for them and what was paid, in one look-up. Kept as `Counts` are."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str, str], list[int]] = {}
+        REGISTRY.register(self)
+
+    def add(self, labels: tuple[str, str, str], held: int, paid: int) -> None:
+        """One charge of a provider, an outcome and a completeness; nano-dollars."""
+        sums = self._sums.get(labels)
+        if sums is None:
+            sums = self._sums[labels] = [0, 0, 0]
+        sums[0] += 1
+        sums[1] += held
+        sums[2] += paid
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        charges = CounterMetricFamily(
+            "farebox_charges", "Charges by provider, outcome and completeness.", labels=("provider", "outcome", "completeness")
+        )
+        of_all, by_provider = 0, dict[str, int]()
+        for labels, (count, held, paid) in self._sums.copy().items():
+            charges.add_metric(labels, float(count))
+            of_all += held
+            by_provider[labels[0]] = by_provider.get(labels[0], 0) + paid
+        yield charges
+        yield CounterMetricFamily("farebox_held_dollars", "Dollars that were set aside.", value=of_all / NANO_PER_USD)
+        charged = CounterMetricFamily("farebox_charged_dollars", "Dollars that were charged, by provider.", labels=("provider",))
+        for provider, paid in by_provider.items():
+            charged.add_metric((provider,), paid / NANO_PER_USD)
+        yield charged
 
 
 class Spread(Collector):
@@ -46,7 +78,7 @@ class Spread(Collector):
 
     def __init__(self, name: str, help_text: str, edges: tuple[float, ...], *, scale: int = 1) -> None:
         self._named = (name, help_text, edges, scale)
-        self._bounds = [edge * scale for edge in edges]
+        self._bounds = [int(edge * scale) for edge in edges]  # of whole numbers, those up to an edge are those up to its whole part
         self._counts = [0] * (len(edges) + 1)
         self._sum = 0
         REGISTRY.register(self)
@@ -68,9 +100,7 @@ class Spread(Collector):
 
 requests = Counts("farebox_requests", "Requests by dialect, route and status.", ("dialect", "route", "status"))
 refusals = Counter("farebox_refusals", "Refusals by reason.", ["reason"], registry=REGISTRY)
-charges = Counts("farebox_charges", "Charges by provider, outcome and completeness.", ("provider", "outcome", "completeness"))
-held_usd = Counts("farebox_held_dollars", "Dollars that were set aside.", scale=NANO_PER_USD)
-charged_usd = Counts("farebox_charged_dollars", "Dollars that were charged, by provider.", ("provider",), scale=NANO_PER_USD)
+charged = Charged()
 written_off_usd = Counter("farebox_written_off_dollars", "Dollars that could not be paid, by provider.", ["provider"], registry=REGISTRY)
 unknown_fields = Counter(
     "farebox_unknown_fields", "Requests with a field that the dialect does not know, by its name.", ["dialect", "field"], registry=REGISTRY

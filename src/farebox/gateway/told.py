@@ -42,50 +42,85 @@ def unknown(ask: Ask) -> None:
             metrics.unknown_fields.labels(ask.dialect, "others").inc()
 
 
-_FACTS = (
-    *("request", "attempt", "key", "account", "model", "route", "status", "outcome", "input_max", "input", "completeness"),
-    *("held_usd", "price_usd", "held_us", "first_byte_us", "total_us"),
-)
-_SAID = " ".join(f"{name}=%s" for name in _FACTS)
+class Told(msgspec.Struct, gc=False, tag_field="event", tag="charged"):
+    """The log line of a settled call, in its order."""
+
+    request: str
+    attempt: int
+    key: str
+    account: str
+    model: str
+    route: str
+    status: int
+    outcome: str
+    input_max: int
+    input: int
+    completeness: str
+    held_usd: str
+    price_usd: str
+    held_us: int
+    first_byte_us: int
+    total_us: int
+    written_off_usd: str | msgspec.UnsetType = msgspec.UNSET
+    flags: str | msgspec.UnsetType = msgspec.UNSET
+    """These two only where there is something to say."""
+    level: str = "info"
+    timestamp: str = ""
+
+    def text(self) -> str:
+        """As people read it."""
+        odd = "" if self.written_off_usd is msgspec.UNSET else f" written_off_usd={self.written_off_usd}"
+        odd += "" if self.flags is msgspec.UNSET else f" flags={self.flags}"
+        return (
+            f"{self.timestamp} [info     ] charged request={self.request} attempt={self.attempt} key={self.key} account={self.account} "
+            f"model={self.model} route={self.route} status={self.status} outcome={self.outcome} input_max={self.input_max} "
+            f"input={self.input} completeness={self.completeness} held_usd={self.held_usd} price_usd={self.price_usd} "
+            f"held_us={self.held_us} first_byte_us={self.first_byte_us} total_us={self.total_us}{odd}\n"
+        )
 
 
 class Lines:
-    """The log line per request. Lines of a moment are written together: a system call for each would cost more than the rest of it."""
+    """The log line per request. Lines of a moment are made and written together, when those whom they are about have their answers: a system call
+    for each would cost more than the rest of it.
+    """
 
     def __init__(self, *, on: bool, json: bool) -> None:
         self.on = on
         self._json = json
-        self._waiting: list[str] = []
+        self._waiting: list[tuple[int, Told]] = []
         self._second = 0
-        self._stamp = ""
+        self._ms = 0
+        self._stamp = self._stamp_ms = ""
 
-    def write(self, at: int, facts: tuple[object, ...], odd: dict[str, str]) -> None:
-        """Keeps a line for the next write, at most a moment later. `at` is microseconds since 1970 UTC; `facts` are `_FACTS`, `odd` what most
-        lines have not.
-        """
+    def write(self, at: int, told: Told) -> None:
+        """Keeps a line for the next write, at most a moment later. `at` is microseconds since 1970 UTC."""
         if not self._waiting:
             asyncio.get_running_loop().call_later(_LINES_EVERY_S, self.flush)
-        stamp = self._time(at)
-        if self._json:
-            named = dict(zip(_FACTS, facts, strict=True))
-            self._waiting.append(_encode({"event": "charged", **named, **odd, "level": "info", "timestamp": stamp}).decode() + "\n")
-        else:
-            more = "".join([f" {name}={value}" for name, value in odd.items()]) if odd else ""
-            self._waiting.append(f"{stamp} [info     ] charged {_SAID % facts}{more}\n")
+        self._waiting.append((at, told))
 
     def _time(self, at: int) -> str:
-        """As in every other line, to the millisecond; the part that is the same for all lines of a second is made once."""
-        second, micros = divmod(at, US_PER_S)
-        if second != self._second:
-            self._second, self._stamp = second, to_rfc3339(second * US_PER_S)[:-1]
-        return f"{self._stamp}.{micros // US_PER_MS:03d}Z"
+        """As in every other line, to the millisecond; what is the same for all lines of a second, or of a millisecond, is made once."""
+        ms = at // US_PER_MS
+        if ms != self._ms:
+            second, part = divmod(ms, 1000)
+            if second != self._second:
+                self._second, self._stamp = second, to_rfc3339(second * US_PER_S)[:-1]
+            self._ms, self._stamp_ms = ms, f"{self._stamp}.{part:03d}Z"
+        return self._stamp_ms
 
     def flush(self) -> None:
         """Writes what is waiting."""
-        lines, self._waiting = self._waiting, []
-        if lines:
-            sys.stderr.write("".join(lines))
-            sys.stderr.flush()
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        for at, told in waiting:
+            told.timestamp = self._time(at)
+        if self._json:
+            written = "".join([_encode(told).decode() + "\n" for _, told in waiting])
+        else:
+            written = "".join([told.text() for _, told in waiting])
+        sys.stderr.write(written)
+        sys.stderr.flush()
 
 
 class Teller:
@@ -99,65 +134,61 @@ class Teller:
     def settled(self, call: Call, attempt: Attempt, charge: Charge) -> None:
         """A charge is durable."""
         self._wake(charge.wallet)
-        timings = call.timings
-        now = self._clock()
-        metrics.charges.add((charge.provider, charge.outcome, charge.completeness))
-        metrics.charged_usd.add((charge.provider,), charge.paid)
-        hold = attempt.hold
-        if hold is not None:
-            metrics.held_usd.add((), hold.amount)
+        now, timings = self._clock(), call.timings
+        held = attempt.hold.amount if attempt.hold is not None else 0
+        billed = _input(attempt)
+        metrics.charged.add((charge.provider, charge.outcome, charge.completeness), held, charge.paid)
         metrics.hold_seconds.observe(timings.held_us)
         if timings.last_byte_us:
             metrics.time_to_bill_seconds.observe(max(now - timings.received_at - timings.last_byte_us, 0))
         if charge.written_off:
             metrics.written_off_usd.labels(charge.provider).inc(charge.written_off / NANO_PER_USD)
-        self._alarms(attempt, charge)
+        if attempt.hold is not None and charge.price > held:
+            alarm("overage", hold=charge.hold_id, held=held, price=charge.price, written_off=charge.written_off)
+        if billed is not None and attempt.plan.input_tokens:
+            _compare(attempt.plan.input_tokens, billed, charge)
+        if charge.flags and charge.outcome != "released":
+            for flag in charge.flags.split(","):
+                if flag not in _QUIET_FLAGS:
+                    metrics.alarms.labels(flag).inc()
         if self._lines.on:
-            self._lines.write(now, self._facts(call, attempt, charge, now), _odd(charge) if charge.written_off or charge.flags else {})
-
-    @staticmethod
-    def _facts(call: Call, attempt: Attempt, charge: Charge, now: int) -> tuple[object, ...]:
-        """In the order of `_FACTS`."""
-        hold, timings = attempt.hold, call.timings
-        return (
-            call.request_id,
-            attempt.number,
-            charge.key,
-            charge.account,
-            f"{charge.provider}/{charge.model}",
-            charge.route,
-            charge.status,
-            charge.outcome,
-            attempt.plan.input_tokens,
-            _input(attempt) or 0,
-            charge.completeness,
-            format_usd(hold.amount) if hold is not None else "0.00",
-            format_usd(charge.price),
-            timings.held_us,
-            timings.first_byte_us,
-            now - timings.received_at,
-        )
-
-    def _alarms(self, attempt: Attempt, charge: Charge) -> None:
-        """Overage, lost truth and whatever was odd about a report."""
-        hold = attempt.hold
-        if hold is not None and charge.price > hold.amount:
-            alarm("overage", hold=charge.hold_id, held=hold.amount, price=charge.price, written_off=charge.written_off)
-        held_for, billed = attempt.plan.input_tokens, _input(attempt)
-        if billed is not None and held_for:
-            metrics.input_bound_ratio.observe(billed * 1000 // held_for)
-            if billed > held_for:
-                metrics.bound_exceeded.labels(charge.provider).inc()
-                alarm("input_bound_exceeded", hold=charge.hold_id, model=charge.model, held_for=held_for, billed=billed)
-        for flag in charge.flags.split(",") if charge.flags else ():
-            if flag not in _QUIET_FLAGS and charge.outcome != "released":
-                metrics.alarms.labels(flag).inc()
+            self._lines.write(now, _told(call, attempt, charge, held, billed or 0, now))
 
 
-def _odd(charge: Charge) -> dict[str, str]:
-    """What a charge has that most have not."""
-    odd = {"written_off_usd": format_usd(charge.written_off)} if charge.written_off else {}
-    return odd | {"flags": charge.flags} if charge.flags else odd
+def _told(call: Call, attempt: Attempt, charge: Charge, held: int, billed: int, now: int) -> Told:
+    """What is said of a call."""
+    timings = call.timings
+    told = Told(
+        call.request_id,
+        attempt.number,
+        charge.key,
+        charge.account,
+        f"{charge.provider}/{charge.model}",
+        charge.route,
+        charge.status,
+        charge.outcome,
+        attempt.plan.input_tokens,
+        billed,
+        charge.completeness,
+        format_usd(held),
+        format_usd(charge.price),
+        timings.held_us,
+        timings.first_byte_us,
+        now - timings.received_at,
+    )
+    if charge.written_off:
+        told.written_off_usd = format_usd(charge.written_off)
+    if charge.flags:
+        told.flags = charge.flags
+    return told
+
+
+def _compare(held_for: int, billed: int, charge: Charge) -> None:
+    """The input that was held for with what was billed of it: a bound that is exceeded is wrong."""
+    metrics.input_bound_ratio.observe(billed * 1000 // held_for)
+    if billed > held_for:
+        metrics.bound_exceeded.labels(charge.provider).inc()
+        alarm("input_bound_exceeded", hold=charge.hold_id, model=charge.model, held_for=held_for, billed=billed)
 
 
 def _input(attempt: Attempt) -> int | None:
