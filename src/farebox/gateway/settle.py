@@ -11,7 +11,7 @@ import msgspec
 from farebox import limits
 from farebox.clock import Clock
 from farebox.dialects.base import Report
-from farebox.errors import Busy, ChargePending, FareboxError, LedgerUnavailable
+from farebox.errors import Busy, ChargePending, LedgerUnavailable
 from farebox.gateway.attempt import Attempt, Beside, Call, Plan
 from farebox.gateway.outage import Outage
 from farebox.gateway.owned import left
@@ -87,9 +87,9 @@ class Settler:
         return await self._kept(attempt, heard) if isinstance(heard, asyncio.Future) else heard
 
     def _heard(self, call: Call, attempt: Attempt, command: Capture | Release, answer: Any) -> "Charge | asyncio.Future[bool] | None":
-        if isinstance(answer, _AWAY):
-            return self._keep_for_later(call, attempt, command)
-        return self.booked(call, attempt, None if isinstance(answer, FareboxError) else answer[0])
+        if type(answer) is tuple:
+            return self.booked(call, attempt, answer[0])
+        return self._keep_for_later(call, attempt, command) if isinstance(answer, _AWAY) else self.booked(call, attempt, None)
 
     def _keep_for_later(self, call: Call, attempt: Attempt, command: Capture | Release) -> "asyncio.Future[bool]":
         """Hands a settlement over to be submitted until the ledger takes it. It carries the hold's id, so that one which was booked unheard
@@ -164,7 +164,7 @@ def result_of(attempt: Attempt, now: int) -> Result | None:
         usage = report.usage if report.finished or plan.ask.stream else None
     if usage is not None:
         tokens = _tokens(usage)
-        if tokens <= limits.absurd_usage_factor * _tokens_bound(attempt):
+        if _can_be(tokens, attempt):
             charged = _priced(attempt, usage, tokens, span, flags)
             if charged is not None:
                 return charged
@@ -363,10 +363,11 @@ def _tokens(usage: Usage) -> int:
     return tokens + sum(map(_tokens, usage.others)) if usage.others else tokens
 
 
-def _tokens_bound(attempt: Attempt) -> int:
-    """The most tokens that can be believed of an attempt, before the factor; whatever fits into a model, where only a setting bounds it."""
+def _can_be(tokens: int, attempt: Attempt) -> bool:
+    """Whether so many tokens can be believed: what is held for, and a factor more; whatever fits into a model, where only a setting bounds it."""
     held = attempt.hold.tokens_bound if attempt.hold is not None else 0
-    return max(held, limits.context_tokens_unknown_max if attempt.plan.ask.demand.admitted else 1)
+    least = limits.context_tokens_unknown_max if attempt.plan.ask.demand.admitted else 1
+    return tokens <= held or tokens <= limits.absurd_usage_factor * max(held, least)
 
 
 class _Told(msgspec.Struct, gc=False):
