@@ -3,7 +3,7 @@ see what was there before it. Owns what the writer remembers of the database: wh
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -11,9 +11,13 @@ from typing import Any
 from farebox.ledger.model import WindowRef
 from farebox.store.database import Written
 from farebox.store.postgres_connection import PostgresDatabase
+from farebox.store.rows import text
 from farebox.store.statements import statements
 
-_LIST = re.compile(r"\$(\d+)::(\w+)\[\]")
+_LIST = re.compile(r"\$\d+::(\w+)\[\]")
+_LISTS = re.compile(r"unnest\(([^()]*)\)(\s+WITH ORDINALITY)?(\s+AS\s)?")
+_COLUMNS = {"text": "given ->> {}", "bigint": "(given ->> {})::bigint", "bytea": "decode(given ->> {}, 'base64')"}
+"""A value of a row that is a JSON array, as each type of column takes it."""
 _ONCE = ("hand_over_hold", "close_hold", "revise_charge")
 """Statements that change a row only from one state, and of which every one must."""
 _REPLAYS = ("open_replay", "close_replay", "free_replay")
@@ -62,10 +66,9 @@ class Writer(PostgresDatabase):
             for name, rows in kept:
                 self._check(name, rows, self.run_many(name, rows))
         elif kept:
-            sql, kinds = _composed(tuple(name for name, _ in kept))
-            columns = [column for _, rows in kept for column in zip(*rows, strict=True)]
-            (counts,) = self.fetch(sql, *[_LITERALS.get(kind, list)(column) for kind, column in zip(kinds, columns, strict=True)])
-            for (name, rows), count in zip(kept, counts, strict=True):
+            names = tuple([name for name, _ in kept])
+            (counts,) = self.fetch(_composed(names), *[text(rows) for _, rows in kept])
+            for (name, rows), count in zip([one for one in kept if one[0] in _ONCE], counts, strict=False):
                 self._check(name, rows, count)
 
     def _check(self, name: str, rows: list[Sequence[Any]], written: int) -> None:
@@ -88,35 +91,30 @@ def _independent(kept: list[Written]) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _composed(names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Named statements as one, their parameters numbered through, that answers how many rows each of them wrote; and the kinds of these.
+def _composed(names: tuple[str, ...]) -> str:
+    """Named statements as one. Its parameters are the rows of each, as JSON; it answers how many of those that are counted were written."""
+    sql = statements("postgres")
+    counted = [number for number, name in enumerate(names) if name in _ONCE]
+    returns = [" RETURNING 1" if number in counted else "" for number in range(len(names))]
+    parts = ", ".join([f"w{number} AS ({_listed(sql[name], number + 1)}{returns[number]})" for number, name in enumerate(names)])
+    counts = [f"(SELECT count(*) FROM w{number})" for number in counted]  # noqa: S608 - of numbers
+    return f"WITH {parts} SELECT {', '.join(counts) or '0'}"
 
-    Lists are taken as text: writing it here and reading it there costs a fifth of what asyncpg takes to encode them value by value.
+
+def _listed(sql: str, place: int) -> str:
+    """A statement that takes a list for each of its columns, taking them as one JSON array of rows instead.
+
+    PostgreSQL makes a table of its own of each list, which costs more than what is done with the few rows of a batch, and writing the lists
+    costs more than writing JSON. Of a function it expects a hundred rows, and might walk a whole index to join them; of a condition on its
+    rows few.
     """
-    sql, parts, kinds = statements("postgres"), [], list[str]()
-    for number, name in enumerate(names):
-        found = {int(place): kind for place, kind in _LIST.findall(sql[name])}
-        first = len(kinds)
 
-        def renumbered(place: re.Match[str], first: int = first) -> str:
-            through = "" if place[2] not in _LITERALS else "::text"
-            return f"${int(place[1]) + first}{through}::{place[2]}[]"
+    def rows(lists: re.Match[str]) -> str:
+        columns = [_COLUMNS[kind].format(number) for number, kind in enumerate(_LIST.findall(lists[1]))]
+        source = f"jsonb_array_elements(${place}::text::jsonb) WITH ORDINALITY AS listed (given, number)"
+        if lists[2]:
+            columns.append("number")
+        selected = f"SELECT {', '.join(columns)} FROM {source} WHERE jsonb_typeof(given) = 'array'"  # noqa: S608 - of our own statements
+        return f"({selected}){lists[3] or ' AS listed'}"
 
-        parts.append(f"w{number} AS ({_LIST.sub(renumbered, sql[name])} RETURNING 1)")
-        kinds += [found[place] for place in sorted(found)]
-    counts = ", ".join(f"(SELECT count(*) FROM w{number})" for number in range(len(names)))  # noqa: S608 - of numbers
-    return f"WITH {', '.join(parts)} SELECT {counts}", tuple(kinds)
-
-
-def _texts(values: Iterable[str | None]) -> str:
-    """A list of texts as PostgreSQL writes one."""
-    quoted = ["NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values]
-    return "{" + ",".join(quoted) + "}"
-
-
-def _numbers(values: Iterable[int | None]) -> str:
-    """A list of whole numbers as PostgreSQL writes one."""
-    return "{" + ",".join(["NULL" if value is None else f"{value:d}" for value in values]) + "}"
-
-
-_LITERALS: dict[str, Callable[[Iterable[Any]], Any]] = {"text": _texts, "bigint": _numbers}
+    return _LISTS.sub(rows, sql)
