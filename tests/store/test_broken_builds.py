@@ -15,7 +15,7 @@ from farebox.ledger.commands import Authorized, Command, EditKey, IssueKey, Requ
 from farebox.ledger.model import Key
 from farebox.store import postgres, postgres_writer
 from farebox.store.loading import Loader
-from farebox.store.statements import statements
+from farebox.store.statements import migrations, statements
 from ledger.desk import Desk
 from store.street import Street, cap, family
 from store.till import admitted, capture, hold
@@ -25,7 +25,18 @@ from support.postgres import migrated_database, own_server
 ROUNDS = 40
 TRIES = 400
 """Rounds in which something goes wrong sooner or later, on a machine that is busy with other things as well."""
+OPENS = next(text for _, _, text in migrations("postgres") if "FUNCTION open_batch" in text)
+"""The function that locks and reads what a batch is decided on."""
 Scene = Callable[[Street, int], Awaitable[bool]]
+
+
+def opens(*changes: tuple[str, str]) -> str:
+    """The same function with parts of it changed."""
+    text = OPENS
+    for part, by in changes:
+        assert part in text
+        text = text.replace(part, by)
+    return text
 
 
 @pytest.fixture
@@ -43,9 +54,10 @@ def altered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str, str
     postgres_writer._composed.cache_clear()
 
 
-async def rounds_until(scene: Scene, begin: Callable[[Street], Awaitable[object]], rounds: int) -> int | None:
-    """In which round a scene went wrong; None if in none."""
+async def rounds_until(scene: Scene, begin: Callable[[Street], Awaitable[object]], rounds: int, function: str = OPENS) -> int | None:
+    """In which round a scene went wrong; None if in none. Batches are opened by a function that may be another than ours."""
     home = PostgresHome()
+    home.write(function)
     street = Street(home)
     await street.begin()
     await begin(street)
@@ -57,6 +69,7 @@ async def rounds_until(scene: Scene, begin: Callable[[Street], Awaitable[object]
     finally:
         for till in street.tills:
             till.batcher.close()
+        home.write(OPENS)
         home.close()
 
 
@@ -120,29 +133,31 @@ async def test_with_its_locks_nothing_goes_wrong() -> None:
     assert await rounds_until(several_wallets, capped("day"), 10) is None
 
 
-async def test_without_the_wallets_lock_a_balance_is_given_twice(altered: Callable[[str, str, str], None]) -> None:
+WALLETS = ("ORDER BY id FOR NO KEY UPDATE) AS a;", "ORDER BY id) AS a;")
+COUNTERS = ("ORDER BY id FOR NO KEY UPDATE)\n", "ORDER BY id)\n")
+WINDOWS = ("FOR NO KEY UPDATE OF w", "")
+"""Which locks are left out."""
+
+
+async def test_without_the_wallets_lock_a_balance_is_given_twice() -> None:
     """Refused at last by the column's CHECK, which is an alarm."""
-    altered("lock_wallets", "FOR NO KEY UPDATE", "")
-    assert await rounds_until(one_balance, keys, TRIES) is not None
+    assert await rounds_until(one_balance, keys, TRIES, opens(WALLETS)) is not None
 
 
-async def test_without_the_windows_lock_a_cap_is_exceeded(altered: Callable[[str, str, str], None]) -> None:
+async def test_without_the_windows_lock_a_cap_is_exceeded() -> None:
     """Two wallets' locks do not meet."""
-    altered("lock_windows", "FOR NO KEY UPDATE OF w", "")
-    assert await rounds_until(one_cap, capped("day"), TRIES) is not None
+    assert await rounds_until(one_cap, capped("day"), TRIES, opens(WINDOWS)) is not None
 
 
-async def test_without_the_counters_lock_a_rolling_cap_is_exceeded(altered: Callable[[str, str, str], None]) -> None:
+async def test_without_the_counters_lock_a_rolling_cap_is_exceeded() -> None:
     """What it has room for is the sum of several rows; those that are locked are too few."""
-    altered("lock_counters", "FOR NO KEY UPDATE", "")
-    altered("lock_windows", "FOR NO KEY UPDATE OF w", "")
-    assert await rounds_until(one_cap, capped("rolling:1h"), TRIES) is not None
+    assert await rounds_until(one_cap, capped("rolling:1h"), TRIES, opens(COUNTERS, WINDOWS)) is not None
 
 
-async def test_without_an_order_of_locks_processes_wait_for_each_other(altered: Callable[[str, str, str], None]) -> None:
+async def test_without_an_order_of_locks_processes_wait_for_each_other() -> None:
     """The server ends one of them, which is alarmed."""
-    altered("lock_wallets", "ORDER BY id", "ORDER BY md5(id || random())")
-    assert await rounds_until(several_wallets, capped("day"), TRIES) is not None
+    shuffled = opens((WALLETS[0], "ORDER BY md5(id || random()) FOR NO KEY UPDATE) AS a;"))
+    assert await rounds_until(several_wallets, capped("day"), TRIES, shuffled) is not None
 
 
 # --- what was read must be so when it is written -----------------------------------------------------------------------------------------

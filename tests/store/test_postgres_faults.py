@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from farebox.clock import US_PER_HOUR
 from farebox.errors import CommandRefused, LedgerUnavailable, StoreError
+from farebox.ledger.commands import Authorized, Settled
 from farebox.pricing.rows import ModelRow, PriceRow
+from farebox.store.postgres import PostgresStore
 from farebox.store.pricebook import publish, publishing
 from farebox.store.reading import Reader
 from store.street import Street
@@ -85,3 +88,18 @@ async def test_an_error_that_nobody_foresaw_fails_one_entry_and_is_no_outage(str
     assert isinstance(good, tuple)
     assert isinstance(bad, StoreError)
     street.home.write("DROP TRIGGER broken ON charges")
+
+
+async def test_a_window_that_nobody_foresaw_is_made_and_locked_in_the_next_try(street: Street) -> None:
+    """What a process takes the time to be only says what is locked first: the database's own decides."""
+    till = street.tills[0]
+    assert isinstance(await till.hold("first", 10), Authorized)
+    store = till.store
+    assert isinstance(store, PostgresStore)
+    seen, at = store._seen
+    store._seen = (seen - 40 * 24 * US_PER_HOUR, at)
+    assert isinstance(await till.hold("second", 10), Authorized)
+    assert isinstance(await till.capture("first", 5), Settled)
+    starts = street.home.rows("SELECT count(*) FROM windows WHERE counter = 'key/month' AND requests_held > 0")
+    assert starts == [(1,)]
+    assert till.alarms == []

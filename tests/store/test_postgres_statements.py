@@ -1,5 +1,6 @@
 """What PostgreSQL's statements do beyond SQLite's: many rows at once, locks in order, leases, and a clock that is the database's."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -133,6 +134,28 @@ async def test_windows_are_found_by_their_index_among_many(desk: Desk) -> None:
         plan = "\n".join(row[0] for row in await desk.connection.fetch(f"EXPLAIN {SQL[name]}", *asked))
         assert "Index Scan using windows_pkey" in plan, plan
         assert [row[:2] for row in await desk.rows(name, *asked)] == [("c500", 1), ("c7", 8)]
+
+
+async def test_a_batch_is_opened_through_indexes_though_it_was_planned_while_tables_were_empty(desk: Desk) -> None:
+    """It reads the few rows that it asks for, and none of the others."""
+    await desk.account("w", "w", None)
+    await desk.hold("old", "proc_a", wallet="w", windows='[["c7",8]]')
+    asked = (["w"], ["old"], ["c500", "c9"], [1, 5], ["w", "key"])
+    await desk.rows("open_batch", *asked)
+    await desk.connection.execute(
+        "INSERT INTO windows (counter, start) SELECT 'c' || n / 100, n % 100 FROM generate_series(1, 100000) AS n"
+    )
+    await desk.many("open_grant", *[(f"g{n:05}", f"w{n:05}", "purchase", 1, 100, 0, 0, None, 0, 0, 0) for n in range(5000)])
+    read = "SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot(), sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables"
+    await desk.value(read)
+    before = await desk.connection.fetchval(read, column=2)
+    (found,) = await desk.rows("open_batch", *asked)
+    await desk.value(read)
+    assert await desk.connection.fetchval(read, column=2) - before < 50
+    assert found[0] == '[["w"]]'
+    assert [window[:2] for window in json.loads(found[1])] == [["c500", 1], ["c7", 8], ["c9", 5]]
+    assert [hold[0] for hold in json.loads(found[4])] == ["old"]
+    assert found[5:] == (None, '[["w", 1]]', None)
 
 
 async def test_numbers_that_every_call_changes_touch_no_index(desk: Desk) -> None:

@@ -21,7 +21,7 @@ from farebox.store.usage_reports import DIMENSIONS, Question, _dimensions, _fill
 from support.postgres import give_back, migrated_database
 
 DIALECTS = ("sqlite", "postgres")
-ONLY_POSTGRES = {"lock_wallets", "lock_counters", "lock_windows", "read_moment", "read_batch", "wallets_below", "take_lease", "keep_lease"}
+ONLY_POSTGRES = {"lock_wallets", "lock_counters", "lock_windows", "read_moment", "open_batch", "wallets_below", "take_lease", "keep_lease"}
 """What several processes at once need."""
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 SOURCE = Path(next(iter(farebox.__path__)))

@@ -111,7 +111,7 @@ def carried() -> list[str]:
 
 def insert_order(source: Source, columns: dict[str, set[str]]) -> list[Table]:
     """A source's tables, for a store with these columns. Raises SettingsError when one has what the other has no place for."""
-    if source.schema > migrations("sqlite")[-1][0]:
+    if source.schema > max(migrations(database)[-1][0] for database in ("sqlite", "postgres")):
         raise SettingsError(problem=f"the backup was made by a newer version of farebox (schema {source.schema}): use that one")
     for table in source.tables:
         if columns.get(table.name) != set(table.columns):

@@ -90,6 +90,7 @@ class PostgresStore(Deciding):
         self._refused_until = 0
         self._seen = (0, 0)
         self._windows: set[WindowRef] = set()
+        self._unforeseen: set[WindowRef] = set()
         self._db: Writer
         try:
             with ThreadPoolExecutor(1) as here:  # the caller's thread may run a loop of its own
@@ -126,6 +127,7 @@ class PostgresStore(Deciding):
     def _attempt(self, entries: list[Entry], *, alone: bool) -> list[Answer]:
         """As every store, but that others write too: what collided with them, or was cut off, is asked again by the same ids."""
         give_up = _passed_ms() + _AGAIN_MS
+        self._unforeseen.clear()
         for tries in itertools.count():
             try:
                 self._reach()
@@ -164,14 +166,13 @@ class PostgresStore(Deciding):
 
     def _transact(self, entries: list[Entry]) -> list[Answer]:
         asked = [command for entry in entries for command in entry]
-        self._make_windows(locking.windows_foreseen(asked, self._foreseen_now()))
+        foreseen = locking.windows_foreseen(asked, self._foreseen_now()) | self._unforeseen
+        self._make_windows(foreseen)
         state, changes = State(complete=False), Changes()
         self._db.script(_BEGIN)
-        locked = self._lock_wallets(locking.wallets_asked(asked), asked)
-        now = self._read(state, asked)
+        now = self._open_batch(state, asked, foreseen)
         commands = self._load.settled(state, asked)
-        _check_locked(state, locked)
-        self._lock_windows(state, locking.windows_of(state, commands, now))
+        self._check_windows(state, locking.windows_of(state, commands, now))
         self._load.admitted(state, commands, now)
         answers = self._decide_all(state, entries, commands, now, changes)
         with self._db.together():
@@ -179,19 +180,31 @@ class PostgresStore(Deciding):
         self._db.script("COMMIT" if wrote else "ROLLBACK")
         return answers
 
-    def _read(self, state: State, asked: list[Command]) -> int:
-        """The time of this batch, and in the same answer what nearly every batch is decided on; the loader reads what is missing."""
-        ids, wallets = locking.holds_settled(asked), locking.wallets_asked(asked)
-        found = self._db.one("read_batch", rows.text(ids), rows.text(locking.revisions_asked(asked)), rows.text(wallets))
-        now, state.book_version, holds, charges, revisions, grants = found
+    def _open_batch(self, state: State, asked: list[Command], foreseen: set[WindowRef]) -> int:
+        """Locks, and reads what nearly every batch is decided on, in one answer; the loader reads what is missing. Returns the batch's time."""
+        ids, wallets, scopes = locking.holds_settled(asked), locking.wallets_asked(asked), locking.revisions_asked(asked)
+        counters, starts = [ref[0] for ref in foreseen], [ref[1] for ref in foreseen]
+        found = self._db.one("open_batch", wallets, ids, counters, starts, scopes)
+        locked, windows, now, state.book_version, holds, charges, revisions, grants = found
         state.holds |= {row[0]: rows.hold_of(row) for row in rows.table(holds)}
         state.absent |= set(ids) - state.holds.keys()
+        _check_locked(state, {row[0] for row in rows.table(locked)})
         state.charges |= {row[0]: rows.charge_of(row) for row in rows.table(charges)}
         state.revs |= {name: rev for name, rev in rows.table(revisions)}  # noqa: C416 - rows are lists, not pairs, to the type checker
+        for row in rows.table(windows):
+            state.add_window(rows.window_of(row))
         for row in rows.table(grants):
             state.add_grant(rows.grant_of(row))
         state.read_wallets |= set(wallets)
         return self._noted(now)
+
+    def _check_windows(self, state: State, refs: set[WindowRef]) -> None:
+        """What is looked at must be locked: a window that nobody foresaw (another hour began, or a charge exceeds its hold) is in the next try."""
+        missing = refs - state.windows.keys()
+        if missing:
+            self._windows -= missing
+            self._unforeseen |= missing
+            raise _Stale
 
     def _transact_alone(self, entry: Entry) -> Answer:
         """Each command on its own rows, read when its turn comes; all of them in one transaction."""

@@ -39,23 +39,10 @@ ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = (extract(epoch 
 WHERE l.owner = excluded.owner OR l.until <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 RETURNING name, until;
 
--- name: read_batch
--- What a batch is decided on, in one answer: `read_moment`, and as JSON `read_holds` ($1) with charges, `read_revisions` ($2), `read_drawable` ($3).
-WITH found AS MATERIALIZED (SELECT * FROM holds WHERE id = ANY (ARRAY(SELECT json_array_elements_text($1::text::json)))),
-named (ids) AS (SELECT ARRAY(SELECT json_array_elements_text($2::text::json)))
-SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT coalesce(max(version), 0) FROM books),
-  (SELECT json_agg(json_build_array(id, request_id, attempt, key, account, root, wallet, amount, cost_bound, tokens_bound, units, asked, legs,
-                                    windows, book_version, markup_basis_points, markup_fixed_nano, provider, model, route, owner, created_at,
-                                    deadline, run, "user", tags, idempotency, state, closed_at)) FROM found)::text,
-  (SELECT json_agg(json_build_array(hold_id, request_id, key, account, root, wallet, at, outcome, completeness, price, paid, written_off, cost,
-                                    list_cost, tokens, legs, provider, model, model_served, route, usage, lines, timings, flags, status,
-                                    upstream_request_id, refunded, revised))
-   FROM charges WHERE hold_id = ANY (ARRAY(SELECT id FROM found WHERE state <> 'open')))::text,
-  (SELECT json_agg(json_build_array(id, rev)) FROM (
-     SELECT id, rev FROM keys WHERE id = ANY ((SELECT ids FROM named)::text[])
-     UNION ALL SELECT id, rev FROM accounts WHERE id = ANY ((SELECT ids FROM named)::text[])) AS revised)::text,
-  (SELECT json_agg(json_build_array(id, wallet, kind, created_at, amount, priority, effective_at, expires_at, spent, held, expired) ORDER BY wallet, id)
-   FROM grants WHERE wallet = ANY (ARRAY(SELECT json_array_elements_text($3::text::json))) AND (amount - spent - expired > 0))::text;
+-- name: open_batch
+-- Locks wallets ($1), those of holds ($2), their windows and others ($3, $4), and reads what a batch is decided on, with revisions ($5).
+SELECT locked_wallets, locked_windows, moment, newest_book, found_holds, found_charges, found_revisions, found_grants
+FROM open_batch($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[]);
 
 -- name: keep_lease
 -- Whether a lease is the owner's now, and that it stays so until the end of this transaction.
