@@ -157,15 +157,19 @@ class PostgresDatabase:
         return self._connection is not None and not self._connection.is_closed()
 
     def drop(self) -> None:
-        """Leaves the connection, whatever state it is in."""
+        """Leaves the connection, whatever state it is in: on its loop, which may be reading from it in another thread."""
         if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+            connection, self._connection = self._connection, None
+            self._run(_terminate(connection))
 
     def close(self) -> None:
         with contextlib.suppress(*LOST):
             self._run(self.connected().close(timeout=1))
         self._connection = None
+
+
+async def _terminate(connection: "asyncpg.Connection[Any]") -> None:
+    connection.terminate()
 
 
 _once = threading.Lock()
