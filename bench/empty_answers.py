@@ -9,19 +9,18 @@ import signal
 
 import uvloop
 
-from farebox.serving import Receive, Scope, Send, listening_socket, server
+from farebox.exchange import Exchange
+from farebox.serving import listening_socket, server
 
 _HOLD = b'{"id":"hold_' + b"0" * 33 + b'","padding":"' + b"0" * 450 + b'"}'
+_BODY_BYTES_MAX = 1 << 20
 _GC_THRESHOLDS = (20_000, 50, 100)  # the gateway's own
 
 
-async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+async def answer(exchange: Exchange) -> None:
     """201 for what sets aside, 200 for what captures."""
-    while (await receive()).get("more_body"):
-        pass
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_HOLD))]
-    await send({"type": "http.response.start", "status": 200 if scope["path"].endswith("/capture") else 201, "headers": headers})
-    await send({"type": "http.response.body", "body": _HOLD})
+    await exchange.body(_BODY_BYTES_MAX)
+    await exchange.answer(200 if exchange.path.endswith("/capture") else 201, [(b"content-type", b"application/json")], _HOLD)
 
 
 async def serve() -> None:

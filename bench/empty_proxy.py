@@ -11,8 +11,9 @@ import sys
 
 import uvloop
 
+from farebox.exchange import Exchange
 from farebox.gateway.upstream import Origin, Upstream
-from farebox.serving import Message, Receive, Scope, Send, listening_socket, server
+from farebox.serving import listening_socket, server
 
 _CONNECTION = {b"connection", b"content-length", b"host", b"keep-alive", b"transfer-encoding"}
 _BODY_BYTES_MAX = 1 << 20
@@ -26,27 +27,15 @@ class EmptyProxy:
         self._upstream = Upstream()
         self._origin, self._base = Origin.from_url(url, ca_file=ca_file)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(name, value) for name, value in scope["headers"] if name not in _CONNECTION]
-        target = f"{self._base}{scope['path']}".encode()
-        answer = await self._upstream.send(self._origin, b"POST", target, headers, await _whole(receive))
+    async def __call__(self, exchange: Exchange) -> None:
+        headers = [(name, value) for name, value in exchange.headers if name not in _CONNECTION]
+        target = f"{self._base}{exchange.path}".encode()
+        answer = await self._upstream.send(self._origin, b"POST", target, headers, await exchange.body(_BODY_BYTES_MAX))
         body = await answer.read_all(_BODY_BYTES_MAX)
-        headers = [(name, value) for name, value in answer.headers if name not in _CONNECTION]
-        headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await exchange.answer(answer.status, [(name, value) for name, value in answer.headers if name not in _CONNECTION], body)
 
     async def close(self) -> None:
         await self._upstream.close()
-
-
-async def _whole(receive: Receive) -> bytes:
-    message: Message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
-        message = await receive()
-        body += message.get("body", b"")
-    return body
 
 
 async def serve(url: str, ca_file: str | None) -> None:

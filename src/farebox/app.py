@@ -6,22 +6,24 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
 from farebox import __version__, logs, metrics
 from farebox.clock import US_PER_S, Clock, wall_clock
+from farebox.connection import Serve
 from farebox.control.admin_keys import ensure_admin_key
 from farebox.control.context import Context
+from farebox.exchange import Exchange
 from farebox.gateway import told
-from farebox.gateway.asgi import Gateway
 from farebox.gateway.authorize import Authorizer
 from farebox.gateway.background import Background
 from farebox.gateway.call import Calls, Shelf
 from farebox.gateway.counting import Counter
+from farebox.gateway.edge import Gateway
 from farebox.gateway.flights import Flights
 from farebox.gateway.forward import Forwarder
 from farebox.gateway.free import Free
@@ -37,7 +39,8 @@ from farebox.ledger.commands import Authorize
 from farebox.pricing.importer import from_genai_prices
 from farebox.providers.catalogue import Catalogue
 from farebox.providers.configured import catalogue_of
-from farebox.serving import Asgi, ControlThread, Receive, Scope, Send, listening_socket, server
+from farebox.request import Request
+from farebox.serving import Asgi, ControlThread, asgi, listening_socket, server
 from farebox.settings import Settings, parse_address
 from farebox.store.batcher import Batcher
 from farebox.store.objects import Objects
@@ -274,24 +277,26 @@ class Running:
 class Serving(Protocol):
     """A callable that says which requests are for it."""
 
-    def serves(self, scope: Scope) -> bool: ...
+    def serves(self, method: str, path: str) -> bool: ...
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    def __call__(self, exchange: Exchange) -> Coroutine[Any, Any, None]: ...
 
 
-def front(gateway: Asgi, control: Asgi | None, unproxied: Serving | None = None) -> Asgi:
+def front(gateway: Serve, control: Asgi | None, unproxied: Serving | None = None) -> Serve:
     """One callable for an address that serves both planes; control routes do not exist where there is no control plane. Work that is not
     proxied is served on this event loop too: a request that crossed to another would cost more than its answer.
     """
+    framework = None if control is None else asgi(control)
 
-    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if not scope["path"].startswith(_CONTROL):
-            return gateway(scope, receive, send)
-        if unproxied is not None and unproxied.serves(scope):
-            return unproxied(scope, receive, send)
-        return (gateway if control is None else control)(scope, receive, send)
+    def serve(request: Request) -> Coroutine[Any, Any, None]:
+        place = request.place()
+        if not place.startswith(_CONTROL):
+            return gateway(request)
+        if unproxied is not None and unproxied.serves(request.method, place):
+            return unproxied(request)
+        return gateway(request) if framework is None else framework(request)
 
-    return app
+    return serve
 
 
 class Doors(NamedTuple):

@@ -1,207 +1,231 @@
-"""A client's connection: uvicorn's HTTP protocol with our patience and our economy. Owns the bytes in and out of one socket.
+"""A client's connection: requests out of its bytes, one answer after the other, and an end to patience. Owns one socket and its timers.
 
-Leaves to uvicorn the parser, the messages of a request's body, and the life of the server around it.
+Leaves to httptools what HTTP is, to `request` what is said in it, and to uvicorn sockets and the life of the server.
 """
 
 import asyncio
-import urllib.parse
-from collections.abc import MutableMapping
+from collections import deque
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+import uvicorn
+from uvicorn.server import ServerState
 
 from farebox import limits
+from farebox.exchange import Headers
+from farebox.request import STATUS_LINES, Request
 
-_BODILESS = frozenset((204, 304))
-
-
-class Cycle(RequestResponseCycle):
-    """One request and its answer. The head of an answer with a length waits for its body: one write, not two, carries both."""
-
-    _head = b""
-
-    async def send(self, message: MutableMapping[str, Any]) -> None:  # type: ignore[override]
-        """Writes what the application says, in ASGI's order: a head, then pieces of the body."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        kind = message["type"]
-        if kind == "http.response.body" and self.response_started and not self.response_complete:
-            self._go_on(message.get("body", b""), more=message.get("more_body", False))
-        elif kind == "http.response.start" and not self.response_started:
-            self._begin(message["status"], message.get("headers", ()))
-        else:
-            raise RuntimeError(f"{kind!r} is not what comes next in this answer")
-
-    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        parts = [STATUS_LINE[status]]
-        for name, value in (*self.default_headers, *headers):
-            if name == b"content-length":
-                self.expected_content_length, self.chunked_encoding = int(value), False
-            elif name == b"connection" and b"close" in value.lower():
-                self.keep_alive = False
-                continue
-            parts += (name, b": ", value, b"\r\n")
-        lines = len(parts) // 4 + 1
-        if not self.keep_alive:
-            parts.append(b"connection: close\r\n")
-            lines += 1
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
-            self.chunked_encoding = True
-            parts.append(b"transfer-encoding: chunked\r\n")
-            lines += 1
-        parts.append(b"\r\n")
-        head = b"".join(parts)
-        if head.count(b"\n") != lines + 1 or head.count(b"\r") != lines + 1 or b"\0" in head:
-            raise RuntimeError("a header holds the end of a line")
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        if self.expected_content_length and self.scope["method"] != "HEAD":
-            self._head = head
-        else:
-            self.transport.write(head)
-
-    def _go_on(self, body: bytes, *, more: bool) -> None:
-        if self.scope["method"] == "HEAD":
-            self.expected_content_length = 0
-        elif self.chunked_encoding:
-            piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            if piece or not more:
-                self.transport.write(piece if more else piece + b"0\r\n\r\n")
-        else:
-            self.expected_content_length -= len(body)
-            if self.expected_content_length < 0:
-                raise RuntimeError("the body is longer than its content-length")
-            if body or self._head:
-                self.transport.write(self._head + body)
-                self._head = b""
-        if not more:
-            self._end()
-
-    def _end(self) -> None:
-        if self.expected_content_length:
-            raise RuntimeError("the body is shorter than its content-length")
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+Serve = Callable[[Request], Coroutine[Any, Any, None]]
+"""Who answers requests."""
 
 
-class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, but its patience ends: with a request whose head or body does not come in time or is too large a head, and with a
-    client that does not take its answer. A request that comes in one piece costs no timer.
+class Connection(asyncio.Protocol):
+    """One client's. Its patience ends: with a request whose head or body does not come in time or is too large a head, and with a client that
+    does not take its answer. A request that comes in one piece costs no timer.
     """
 
-    _awaited: Literal["", "head", "body"] = "head"
-    _timed: Literal["", "head", "body", "past"] = ""
-    _timer: asyncio.TimerHandle | None = None
-    _stall_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _heads = 0
-    _idle_since = 0.0
+    __slots__ = (
+        "_answering",
+        "_awaited",
+        "_head_bytes",
+        "_headers",
+        "_heads",
+        "_idle_since",
+        "_keep_alive_s",
+        "_newest",
+        "_parser",
+        "_paused",
+        "_serve",
+        "_silence_timer",
+        "_stall_timer",
+        "_timed",
+        "_timer",
+        "_url",
+        "_waiting",
+        "full",
+        "loop",
+        "state",
+        "transport",
+    )
+    transport: asyncio.Transport
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],  # noqa: ARG002 - uvicorn's server gives it to every protocol
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.state = server_state
+        self.full: asyncio.Event | None = None
+        """There while the client does not take what is written to it; happens when it does again, or has left."""
+        self._serve: Serve = config.loaded_app
+        self._keep_alive_s = config.timeout_keep_alive
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # what comes behind a last request is no error in that request
+        self._url = b""
+        self._headers: Headers = []
+        self._newest: Request | None = None
+        """The last request whose head came."""
+        self._answering: Request | None = None
+        self._waiting: deque[Request] = deque()
+        """Requests whose client did not wait for its last answer: they wait for their turn."""
+        self._paused = False
+        self._awaited: Literal["", "head", "body"] = "head"
+        self._timed: Literal["", "head", "body", "past"] = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._silence_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._heads = 0
+        self._idle_since = 0.0
+
+    # --- its life ---------------------------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # what a stream's protocol is given
+        self.transport = transport
+        self.state.connections.add(self)  # type: ignore[arg-type]  # uvicorn knows its own protocols; it asks for no more than is here
         self._time()
 
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.state.connections.discard(self)
+        self._awaited = ""
+        self._time()
+        self.resume_writing()
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+        for request in (self._answering, self._newest):
+            if request is not None and not request.answered:
+                request.gone = True
+                request.wake()
+        del self._parser  # which holds this: neither is to wait for the collector of circles
+        self._answering = self._newest = None
+        self._waiting.clear()
+
+    def shutdown(self) -> None:
+        """The server ends: an answer that is on its way is the last."""
+        if self._newest is None or self._newest.answered:
+            self.transport.close()
+        else:
+            self._newest.last = True
+
+    # --- bytes in ---------------------------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        before = self._heads
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # it is answered as if it had not asked for another protocol
+        except httptools.HttpParserError:
+            self._refuse(b"Invalid HTTP request received.")
+            return
+        finally:
+            if self._awaited != self._timed:
+                self._time()
+        if self._awaited == "head" and self._heads - before <= (before == 0):
+            self._head_bytes += len(data)  # all of it is this head: no request has ended in it
+            if self._head_bytes > limits.request_head_bytes_max:
+                self._refuse(b"The head of the request is too large.")
+
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self._url, self._headers = b"", []
         self._awaited, self._head_bytes = "head", 0
         self._heads += 1
         if self._timed == "head":
             self._timed = "past"  # the time of another request, or of the silence before this one
 
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._awaited == "body":
             return  # a trailer: whoever has read the head has decided by it
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
-        if len(self.headers) > limits.request_headers_max:
+        self._headers.append((name.lower(), value))
+        if len(self._headers) > limits.request_headers_max:
             raise ValueError("too many headers")
 
     def on_headers_complete(self) -> None:
-        """As uvicorn does, without what this server does not offer (WebSocket, root paths, a limit of its own on concurrency)."""
         self._awaited = "body"
-        scope, parser = self.scope, self.parser
-        url = httptools.parse_url(self.url)
-        version = parser.get_http_version()
-        scope["method"] = parser.get_method().decode("ascii")
-        scope["http_version"] = version
-        scope["raw_path"] = url.path
-        path = url.path.decode("ascii")
-        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        scope["query_string"] = url.query or b""
-        before: RequestResponseCycle | None = self.cycle
-        self.cycle = Cycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
-        else:  # the client did not wait for its last answer: this request waits for its turn
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-
-    def on_response_complete(self) -> None:
-        """As uvicorn does, with one timer for the silence between requests that is not set anew for each of them."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-            return
-        self._rest_now()
-
-    def _rest_now(self) -> None:
-        """From now on there is silence."""
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Closes a connection that has been silent since its last answer; a request that has begun has its own time."""
-        self.timeout_keep_alive_task = None
-        if self._awaited or not self.cycle.response_complete:
-            return
-        rest = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if rest > 0:
-            self.timeout_keep_alive_task = self.loop.call_later(rest, self.timeout_keep_alive_handler)
+        request, before = Request(self, self._parser, self._url, self._headers), self._newest
+        self._newest = request
+        if before is None or before.answered:
+            self._begin(request)
         else:
-            self.transport.close()
+            self.pause_reading()
+            self._waiting.append(request)
 
-    def _unset_keepalive_if_required(self) -> None:
-        """The timer looks for itself whether anything has come meanwhile."""
+    def on_body(self, body: bytes) -> None:
+        if self._newest is not None and not self._newest.answered:
+            self._newest.take(body)
 
     def on_message_complete(self) -> None:
         self._awaited = ""
-        super().on_message_complete()
-        if self.cycle.response_complete and self.timeout_keep_alive_task is None:  # it was answered before it was whole
+        request = self._newest
+        if request is None:
+            return
+        request.whole = True
+        if request.waiter is not None:
+            request.wake()
+        if request.answered and self._silence_timer is None:  # it was answered before it was whole
             self._rest_now()
 
-    def data_received(self, data: bytes) -> None:
-        before = self._heads
-        super().data_received(data)
-        if self._awaited == "head" and self._heads - before <= (before == 0) and not self.transport.is_closing():
-            self._head_bytes += len(data)  # all of it is this head: no request has ended in it
-            if self._head_bytes > limits.request_head_bytes_max:
-                self.send_400_response("The head of the request is too large.")
-        if self._awaited != self._timed:
-            self._time()
+    def _refuse(self, words: bytes) -> None:
+        """Says that this is no request, and is done with its client."""
+        lines = [STATUS_LINES[400], *map(b": ".join, self.state.default_headers), b"content-type: text/plain; charset=utf-8"]
+        lines += [b"content-length: %d" % len(words), b"connection: close", b"", words]
+        self.transport.write(b"\r\n".join(lines))
+        self.transport.close()
+
+    def pause_reading(self) -> None:
+        if not (self._paused or self.transport.is_closing()):
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    # --- one request after the other ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, request: Request) -> None:
+        self._answering = request
+        task = self.loop.create_task(self._serve(request))
+        task.add_done_callback(request.served)
+        self.state.tasks.add(task)
+
+    def on_answer(self, request: Request) -> None:
+        """A request is answered: the next."""
+        if request.last:
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self.resume_reading()
+            if self._waiting:
+                self._begin(self._waiting.popleft())
+            else:
+                self._rest_now()
+
+    def _rest_now(self) -> None:
+        """From now on there is silence. One timer for all of it is not set anew for each request, but looks for itself whether anything came."""
+        self._idle_since = self.loop.time()
+        if self._silence_timer is None:
+            self._silence_timer = self.loop.call_later(self._keep_alive_s, self._silent)
+
+    def _silent(self) -> None:
+        """Closes a connection that has been silent since its last answer; a request that has begun has its own time."""
+        self._silence_timer = None
+        if self._awaited or (self._newest is not None and not self._newest.answered):
+            return
+        rest = self._idle_since + self._keep_alive_s - self.loop.time()
+        if rest > 0:
+            self._silence_timer = self.loop.call_later(rest, self._silent)
+        else:
+            self.transport.close()
+
+    # --- patience ---------------------------------------------------------------------------------------------------------------------
 
     def _time(self) -> None:
         """Awaits what is awaited now no longer than its limit."""
@@ -216,36 +240,27 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _head_late(self) -> None:
         """A head that is not whole in its time; but a client that writes ahead gets its answers first."""
-        at: RequestResponseCycle | None = self.cycle
-        if at is None or at.response_complete:
+        if self._newest is None or self._newest.answered:
             self.transport.close()
         else:
             self._time()
 
     def _body_late(self) -> None:
         """Whoever reads the body says that it is late; once that is answered, the rest is not waited for."""
-        if self.cycle.response_complete:
+        if self._newest is None or self._newest.answered:
             self.transport.close()
         else:
             self._time()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        self.full = asyncio.Event()
         self._stall_timer = self.loop.call_later(limits.client_stall_s_max, self.transport.abort)
 
     def resume_writing(self) -> None:
-        self._taken()
-        super().resume_writing()
-
-    def _taken(self) -> None:
+        """The client takes again what is written to it, or never will."""
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._awaited = ""
-        self._time()
-        self._taken()
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-        super().connection_lost(exc)
+        if self.full is not None:
+            self.full.set()
+            self.full = None

@@ -1,4 +1,4 @@
-"""Sockets and servers: uvicorn with our limits, the control plane on a thread and loop of its own, and the way a process stops."""
+"""Sockets and servers: uvicorn with our limits, applications of ASGI on it, the control plane on a thread and loop of its own."""
 
 import asyncio
 import contextlib
@@ -6,19 +6,19 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Protocol, TypeVar
 
 import uvicorn
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
 from farebox import limits
-from farebox.connection import PatientProtocol
+from farebox.connection import Connection, Serve
 from farebox.errors import SettingsError
+from farebox.exchange import Message, Receive, Scope, Send
+from farebox.request import Request
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 T = TypeVar("T")
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -73,11 +73,11 @@ def inherited(handle: int) -> socket.socket:
     return socket.socket(made.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=made.detach())  # named, as above
 
 
-def server(app: Asgi, *, keep_alive_s: float = 75) -> QuietServer:
-    """A server for one ASGI callable. A connection that is silent for so many seconds after an answer is closed."""
+def server(serve: Serve, *, keep_alive_s: float = 75) -> QuietServer:
+    """A server whose requests are answered so. A connection that is silent for so many seconds after an answer is closed."""
     config = uvicorn.Config(
-        app,
-        http=PatientProtocol,
+        serve,  # nobody calls it but our connections
+        http=Connection,
         ws="none",
         interface="asgi3",
         proxy_headers=False,
@@ -91,6 +91,72 @@ def server(app: Asgi, *, keep_alive_s: float = 75) -> QuietServer:
         backlog=_BACKLOG,
     )
     return QuietServer(config)
+
+
+def asgi(app: Asgi) -> Serve:
+    """Answers requests by an application of ASGI."""
+
+    async def serve(request: Request) -> None:
+        await app(_scope(request), _Reading(request).receive, partial(_send, request))
+
+    return serve
+
+
+def _scope(request: Request) -> Scope:
+    transport = request.transport
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": request.version,
+        "server": get_local_addr(transport),
+        "client": get_remote_addr(transport),
+        "scheme": "http",
+        "root_path": "",
+        "method": request.method,
+        "path": request.place(),
+        "raw_path": request.path.encode(),
+        "query_string": request.query,
+        "headers": request.headers,
+        "state": {},
+    }
+
+
+class _Reading:
+    """What an application is told of a request: its body as it comes, and then that the client has left or has its answer."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._told_whole = False
+
+    async def receive(self) -> Message:
+        request = self._request
+        if self._told_whole:
+            await request.done()
+        part = await request.part()
+        if request.gone or request.answered:
+            return {"type": "http.disconnect"}
+        self._told_whole = request.whole
+        return {"type": "http.request", "body": part, "more_body": not request.whole}
+
+
+async def _send(request: Request, message: Message) -> None:
+    """Writes what an application says, in the order of ASGI: a head, then pieces of the body."""
+    await request.room()
+    kind = message["type"]
+    if kind == "http.response.body":
+        (request.write if message.get("more_body", False) else request.finish)(message.get("body", b""))
+    elif kind == "http.response.start":
+        length, headers = None, []
+        for name, value in message.get("headers", ()):
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"connection" and b"close" in value.lower():
+                request.last = True
+            else:
+                headers.append((name, value))
+        request.start(message["status"], headers, length)
+    else:
+        raise RuntimeError(f"{kind!r} is nothing that an answer consists of")
 
 
 class Closing(Protocol):
@@ -128,7 +194,7 @@ class ControlThread:
         if self._listening is None:
             await self._stop.wait()
         else:
-            self._server = server(self._app)
+            self._server = server(asgi(self._app))
             serving = asyncio.ensure_future(self._server.serve([self._listening]))
             await self._stop.wait()
             self._server.should_exit = True

@@ -13,7 +13,8 @@ import pytest
 
 import farebox
 from control.back import Back, open_back
-from farebox.serving import Asgi, Receive, Scope, Send, listening_socket, server
+from farebox.exchange import Receive, Scope, Send
+from farebox.serving import Asgi, asgi, listening_socket, server
 
 
 class Desk:
@@ -31,7 +32,7 @@ class Desk:
 @asynccontextmanager
 async def listening(app: Asgi) -> AsyncIterator[str]:
     door = listening_socket("127.0.0.1", 0)
-    serving = server(app)
+    serving = server(asgi(app))
     task = asyncio.ensure_future(serving.serve([door]))
     yield f"http://127.0.0.1:{door.getsockname()[1]}"
     serving.should_exit = True

@@ -5,16 +5,15 @@ Drives the gateway as its server does, so that each moment at which it can be in
 
 import asyncio
 import json
-from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
 
 from e2e.wire import MODELS, PATHS, body_of
+from farebox.exchange import AsgiExchange, Message
 from farebox.money import parse_usd
 from support.house import House, until
 
-Message = MutableMapping[str, Any]
 _POINTS_MAX = 400
 
 
@@ -55,6 +54,9 @@ class Drive:
         while len(self.sent) < messages and not task.done():  # noqa: ASYNC110 - every turn counts
             await asyncio.sleep(0)
 
+    def exchange(self) -> AsgiExchange:
+        return AsgiExchange(self.scope, self.receive, self.send)
+
     @property
     def ended(self) -> bool:
         """Whether the client saw the end of its answer."""
@@ -87,7 +89,7 @@ async def test_cancelled_after_any_number_of_turns_every_hold_has_one_charge(hou
     interrupted = 0
     for turns in range(_POINTS_MAX):
         drive = Drive(secret, dialect, text, pieces=2, **fields)
-        task = asyncio.ensure_future(house.running.app(drive.scope, drive.receive, drive.send))
+        task = asyncio.ensure_future(house.running.app(drive.exchange()))
         for _ in range(turns):
             await asyncio.sleep(0)
             if task.done():
@@ -112,7 +114,7 @@ async def test_a_client_that_fails_at_any_message_is_charged_once(house: House, 
     for fail_at in range(_POINTS_MAX):
         drive = Drive(secret, dialect, text, **fields)
         drive.fail_at = fail_at
-        await asyncio.gather(house.running.app(drive.scope, drive.receive, drive.send), return_exceptions=True)
+        await asyncio.gather(house.running.app(drive.exchange()), return_exceptions=True)
         await _settled(house)
         if drive.ended:
             break
@@ -125,7 +127,7 @@ async def test_a_failing_client_does_not_keep_the_providers_connection(house: Ho
     secret = await house.customer()
     drive = Drive(secret, "openai", "hi sim:output=50 sim:pace=300", stream=True)
     drive.fail_at = 2
-    await asyncio.gather(house.running.app(drive.scope, drive.receive, drive.send), return_exceptions=True)
+    await asyncio.gather(house.running.app(drive.exchange()), return_exceptions=True)
     await _settled(house)
     (charge,) = await house.agree()
     assert charge.completeness == "unknown"
@@ -138,7 +140,7 @@ async def test_a_client_that_leaves_at_any_message_is_charged_exactly(house: Hou
     secret = await house.customer("90.00", None)
     for leaves_at in range(12):
         drive = Drive(secret, dialect, text, **fields)
-        task = asyncio.ensure_future(house.running.app(drive.scope, drive.receive, drive.send))
+        task = asyncio.ensure_future(house.running.app(drive.exchange()))
         await drive.until(leaves_at, task)
         drive.left.set()
         await asyncio.wait([task])
@@ -154,7 +156,7 @@ async def test_cancelled_while_the_ledger_thinks_the_hold_is_given_back(house: H
     secret = await house.customer()
     drive = Drive(secret, "openai", "hi")
     async with house.ledger_occupied():
-        task = asyncio.ensure_future(house.running.app(drive.scope, drive.receive, drive.send))
+        task = asyncio.ensure_future(house.running.app(drive.exchange()))
         await until(lambda: house.running.batcher.waiting)
         task.cancel()
     await asyncio.wait([task])
@@ -167,7 +169,7 @@ async def test_cancelled_in_the_middle_of_a_stream_the_hold_is_charged(house: Ho
     """Nobody reads on, the provider may: what was delivered bounds nothing."""
     secret = await house.customer()
     drive = Drive(secret, "openai", "hi sim:output=50 sim:pace=20", stream=True)
-    task = asyncio.ensure_future(house.running.app(drive.scope, drive.receive, drive.send))
+    task = asyncio.ensure_future(house.running.app(drive.exchange()))
     await drive.until(4, task)
     task.cancel()
     await asyncio.wait([task])

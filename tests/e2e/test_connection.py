@@ -6,10 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import httptools
 import pytest
 
 from farebox import limits
-from farebox.serving import Receive, Scope, Send, listening_socket, server
+from farebox.connection import Serve
+from farebox.errors import FareboxError, InvalidRequest, TooLarge
+from farebox.exchange import Receive, Scope, Send
+from farebox.request import Request, target
+from farebox.serving import asgi, listening_socket, server
+from support.house import until
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -18,8 +24,14 @@ _ASK = b"GET /a%20b?c=d HTTP/1.1\r\nhost: x\r\n\r\n"
 
 @asynccontextmanager
 async def _serving(app: App, *, keep_alive_s: float = 75) -> AsyncIterator[Callable[[], Awaitable[Talk]]]:
+    async with _serving_directly(asgi(app), keep_alive_s=keep_alive_s) as connect:
+        yield connect
+
+
+@asynccontextmanager
+async def _serving_directly(serve: Serve, *, keep_alive_s: float = 75) -> AsyncIterator[Callable[[], Awaitable[Talk]]]:
     listening = listening_socket("127.0.0.1", 0)
-    one = server(app, keep_alive_s=keep_alive_s)
+    one = server(serve, keep_alive_s=keep_alive_s)
     task = asyncio.ensure_future(one.serve([listening]))
     port = listening.getsockname()[1]
 
@@ -258,3 +270,159 @@ async def test_a_request_that_takes_longer_than_silence_may_last_is_answered() -
             asyncio.get_running_loop().call_later(0.5, turn.set)  # more than twice the silence that is allowed
             assert await reader.readuntil(b"ok")
         writer.close()
+
+
+# --- without ASGI between --------------------------------------------------------------------------------------------------------------
+
+
+def _directly(body: bytes, *headers: tuple[bytes, bytes], length: int | None = None, status: int = 200, pieces: int = 1) -> Serve:
+    """What `_answering` says, said to the request itself."""
+
+    async def serve(request: Request) -> None:
+        await request.body(100)
+        if length is None:
+            await request.head(status, list(headers))
+            step = max(len(body) // pieces, 1)
+            for at in range(0, step * (pieces - 1), step):
+                await request.piece(body[at : at + step])
+            await request.end(body[step * (pieces - 1) :])
+        else:
+            await request.answer(status, list(headers), body)
+
+    return serve
+
+
+_ASKED = {
+    "get": [_LAST],
+    "head": [_LAST.replace(b"GET", b"HEAD")],
+    "two": [_ASK, _LAST],
+    "old": [b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n"],
+    "body": [b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi"],
+    "asks_first": [b"POST / HTTP/1.1\r\nexpect: 100-Continue\r\nconnection: close\r\ncontent-length: 2\r\n\r\n", b"hi"],
+    "absolute": [_LAST.replace(b"GET /", b"GET http://x/a?b#c")],
+    "nonsense": [b"GET nowhere HTTP/1.1\r\n\r\n"],
+    "upgrade": [b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nconnection: upgrade, close\r\n\r\n"],
+}
+_SAYS: dict[str, dict[str, Any]] = {
+    "length": {"body": b"12345678", "length": 8},
+    "empty": {"body": b"", "length": 0},
+    "chunked": {"body": b"12345678", "pieces": 4},
+    "chunked_empty": {"body": b""},
+    "bodiless": {"body": b"", "status": 204},
+}
+
+
+@pytest.mark.parametrize("says", _SAYS)
+@pytest.mark.parametrize("asked", _ASKED)
+async def test_an_answer_is_the_same_bytes_with_and_without_asgi(asked: str, says: str) -> None:
+    """The data plane answers a request directly, the control plane through ASGI: a client cannot tell which."""
+    said = dict(_SAYS[says])
+    body = said.pop("body")
+    async with _serving(_answering(body, (b"x-a", b"b"), **said)) as connect:
+        through = await _said(connect, *_ASKED[asked])
+    async with _serving_directly(_directly(body, (b"x-a", b"b"), **said)) as connect:
+        assert await _said(connect, *_ASKED[asked]) == through
+    assert through.startswith(b"HTTP/1.1 ")
+
+
+async def test_a_path_and_query_are_those_that_the_parser_of_urls_reads() -> None:
+    """Most are cut at their question mark without it."""
+    reads: dict[str, Any] = {}
+
+    class Reads:
+        def on_url(self, url: bytes) -> None:
+            reads["url"] = reads.get("url", b"") + url
+
+    kinds = (b"/a%cb", b"/a?x%cb", b"/%c", b"/?%c", b"//%c", b"/a?b?%c", b"/a#%c", b"/a%c?#")
+    for url in {kind.replace(b"%c", bytes([char])) for kind in kinds for char in range(256)}:
+        reads.clear()
+        with suppress(httptools.HttpParserError):
+            httptools.HttpRequestParser(Reads()).feed_data(b"GET %b HTTP/1.1\r\n\r\n" % url)
+            read = httptools.parse_url(reads["url"])
+            assert target(reads["url"]) == (read.path, read.query or b"")
+
+
+@pytest.mark.parametrize("length", [None, 6])
+@pytest.mark.parametrize("header", [(b"x-a", b"b\r\nset-cookie: c"), (b"x-a\r\nb", b"c"), (b"x-a", b"b\nc"), (b"x-a", b"b\0")])
+async def test_an_answer_with_the_end_of_a_line_in_a_header_is_an_error_of_ours(header: tuple[bytes, bytes], length: int | None) -> None:
+    """The client is told so, and not a word of that answer."""
+    async with _serving_directly(_directly(b"secret", header, length=length)) as connect:
+        said = await _said(connect, _ASK)
+    assert said.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert said.endswith(b"\r\n\r\nInternal Server Error")
+    assert b"x-a" not in said
+    assert b"secret" not in said
+
+
+async def test_an_answer_that_breaks_off_is_not_taken_for_whole() -> None:
+    """The connection ends within it."""
+
+    async def serve(request: Request) -> None:
+        await request.head(200, [])
+        await request.piece(b"half")
+        raise OSError("broken")
+
+    async with _serving_directly(serve) as connect:
+        said = await _said(connect, _ASK, _ASK)
+    assert said.count(b"HTTP/1.1") == 1
+    assert said.endswith(b"4\r\nhalf\r\n")
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before_it_is_read", "while_it_is_read"])
+@pytest.mark.parametrize(("pieces", "bytes_max", "wrong"), [(50, 150_000, None), (50, 99_999, TooLarge), (49, 150_000, InvalidRequest)])
+async def test_a_body_is_whole_or_refused(pieces: int, bytes_max: int, wrong: type[FareboxError] | None, early: bool) -> None:
+    """It comes in 50 pieces of 2,000 bytes; when a piece is not sent, the client leaves."""
+    read: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    begun, turn = asyncio.Event(), asyncio.Event()
+
+    async def serve(request: Request) -> None:
+        begun.set()
+        if early:
+            await turn.wait()
+        try:
+            read.set_result(await request.body(bytes_max))
+        except FareboxError as refusal:
+            read.set_exception(refusal)
+        await request.answer(200, [], b"")
+
+    async with _serving_directly(serve) as connect:
+        _, writer = await connect()
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        await begun.wait()
+        for piece in range(pieces):
+            writer.write(b"7d0\r\n" + b"%d" % (piece % 10) * 2000 + b"\r\n")
+            await asyncio.sleep(0)
+        turn.set()
+        if wrong is InvalidRequest:
+            writer.close()
+        elif wrong is None:
+            writer.write(b"0\r\n\r\n")
+        async with asyncio.timeout(10):
+            await asyncio.wait([read])
+        if wrong is None:
+            assert read.result() == b"".join(b"%d" % (piece % 10) * 2000 for piece in range(pieces))
+        else:
+            assert isinstance(read.exception(), wrong)
+        writer.close()
+
+
+async def test_a_client_that_leaves_is_known_to_have_left() -> None:
+    """Also while nothing is read from it or written to it; what is said to it then goes nowhere."""
+    ended = asyncio.Event()
+
+    async def serve(request: Request) -> None:
+        await request.body(10)
+        request.watch()
+        await request.head(200, [])
+        await until(lambda: request.gone)
+        await request.piece(b"to nobody")
+        await request.end()
+        ended.set()
+
+    async with _serving_directly(serve) as connect:
+        reader, writer = await connect()
+        writer.write(_ASK)
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            await ended.wait()

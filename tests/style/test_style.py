@@ -18,12 +18,14 @@ OWN_FILES = [file for folder in ("src", "tests", "scripts", "bench") for file in
 
 VOCABULARY = {"clock", "errors", "ids", "keyformat", "limits", "money", "settings", "usage", "__version__"}
 PURE = {"ledger", "pricing", "dialects", "providers"}
-EDGES = {"metrics", "serving", "connection", "logs", "figures", "supervisor"}
+EDGES = {"metrics", "serving", "connection", "exchange", "request", "logs", "figures", "supervisor"}
 BACK_OFFICE = {"console", "guard", "billing", "reconcile"}
 DATA_PLANE = VOCABULARY | PURE | EDGES | {"store"}
 MAY_IMPORT = {
     **dict.fromkeys(VOCABULARY | PURE | EDGES, VOCABULARY),
-    "serving": VOCABULARY | {"connection"},
+    "request": VOCABULARY | {"exchange"},
+    "connection": VOCABULARY | {"exchange", "request"},
+    "serving": VOCABULARY | {"connection", "exchange", "request"},
     "figures": VOCABULARY | {"metrics"},
     "sim": {"__version__"},
     "client": set(),
@@ -199,7 +201,7 @@ def test_every_exception_to_the_linter_has_its_reason() -> None:
 
 # The edges: where whatever goes wrong must still be answered. Function and why.
 CATCHES_ALL: dict[tuple[str, str], str] = {
-    ("gateway/asgi.py", "__call__"): "the top of the data plane: the caller gets an answer in its words",
+    ("gateway/edge.py", "__call__"): "the top of the data plane: the caller gets an answer in its words",
     ("control/app.py", "__call__"): "the top of the control plane",
     ("control/unproxied/app.py", "__call__"): "the top of its routes without a framework",
     ("gateway/background.py", "_whatever_comes"): "a background loop: one call that cannot be settled must not hold up the others",

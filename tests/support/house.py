@@ -20,6 +20,7 @@ import openai
 
 from farebox import sim
 from farebox.app import Running, front
+from farebox.connection import Serve
 from farebox.gateway.identify import hash_of
 from farebox.gateway.turns import Turns
 from farebox.ids import new_id
@@ -27,7 +28,8 @@ from farebox.ledger.commands import Done, EditKey, GrantMoney, IssueKey, OpenAcc
 from farebox.ledger.model import Charge, Key
 from farebox.logs import configure
 from farebox.money import parse_usd
-from farebox.serving import Asgi, QuietServer, Receive, Scope, Send, listening_socket, server
+from farebox.request import Request
+from farebox.serving import QuietServer, listening_socket, server
 from farebox.store.reading import Books
 from farebox.store.rows import charge_of
 from farebox.store.sqlite_connection import connect_reader
@@ -262,10 +264,10 @@ async def _copy_filled_store(folder: Path) -> Books:
     return _filled[0].books
 
 
-def _noting(app: Asgi, seen: MutableSequence[str]) -> Asgi:
-    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(f"{scope['method']} {scope['path']}")
-        await app(scope, receive, send)
+def _noting(serve: Serve, seen: MutableSequence[str]) -> Serve:
+    async def noting(request: Request) -> None:
+        seen.append(f"{request.method} {request.place()}")
+        await serve(request)
 
     return noting
 

@@ -20,7 +20,7 @@ from farebox.clock import wall_clock
 from farebox.dialects import faults, routes
 from farebox.dialects.base import Ask, Dialect, Report
 from farebox.errors import FareboxError
-from farebox.gateway.exchange import Exchange, Message
+from farebox.exchange import AsgiExchange, Message
 from farebox.gateway.forward import Forwarder, readable
 from farebox.gateway.upstream import Answer, Upstream, UpstreamFailed
 from farebox.money import format_usd, nano_half_even
@@ -168,7 +168,7 @@ async def _call(upstream: Upstream, trial: Trial, result: Result) -> None:
     headers = [(b"content-type", b"application/json"), (b"anthropic-version", b"2023-06-01")]
     route = routes.match("POST", path, headers)
     body = json.dumps(asked).encode()
-    exchange = Exchange({"method": "POST", "raw_path": path.encode(), "query_string": b"", "headers": headers}, _nothing, _nobody)
+    exchange = AsgiExchange({"method": "POST", "raw_path": path.encode(), "query_string": b"", "headers": headers}, _nothing, _nobody)
     ask = dialect.ask(route, body, exchange.named)
     sent = dialect.rewrite(ask, body, model=None if trial.model == ask.model else trial.model, output_cap=None)
     target = dialect.target(ask, route, trial.model, b"")

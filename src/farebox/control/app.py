@@ -24,7 +24,8 @@ from farebox.control.routes import accounts, budgets, charges, health, keys, met
 from farebox.control.unproxied.app import Unproxied
 from farebox.control.wire import Json
 from farebox.errors import FareboxError
-from farebox.serving import Asgi, Message, Receive, Scope, Send
+from farebox.exchange import AsgiExchange, Message, Receive, Scope, Send
+from farebox.serving import Asgi
 
 PREFIX = "/api/v1"
 OWN = frozenset((f"{PREFIX}/key", f"{PREFIX}/credits", f"{PREFIX}/generation", "/healthz", "/readyz"))
@@ -46,8 +47,8 @@ class Control:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.api(scope, receive, send)
-        if self._unproxied.serves(scope):
-            return await self._unproxied(scope, receive, send)
+        if self._unproxied.serves(scope["method"], scope["path"]):
+            return await self._unproxied(AsgiExchange(scope, receive, send))
         answered = False
 
         async def send_on(message: Message) -> None:
@@ -158,7 +159,7 @@ def _http(request: Request, problem: HTTPException) -> Response:
 def _methods(request: Request) -> list[str]:
     """Every method that this path takes."""
     asked = request.url.path.removeprefix(PREFIX).split("/")
-    found: set[str] = {"POST"} if Unproxied.serves({**request.scope, "method": "POST"}) else set()
+    found: set[str] = {"POST"} if Unproxied.serves("POST", request.scope["path"]) else set()
     for route in (route for room in _ROUTERS for route in room.ROUTER.routes if isinstance(route, APIRoute)):
         parts = route.path.split("/")
         if len(parts) == len(asked) and all(part == given or part.startswith("{") for part, given in zip(parts, asked, strict=True)):

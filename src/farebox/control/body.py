@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException
 
 from farebox import limits
 from farebox.control.problems import Problem, nearest
-from farebox.serving import Asgi, Message, Receive, Scope, Send
+from farebox.exchange import Message, Receive, Scope, Send
+from farebox.serving import Asgi
 
 
 class UnreadableBody(HTTPException):

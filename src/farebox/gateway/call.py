@@ -22,12 +22,12 @@ from farebox.errors import (
     Refusal,
     UnsupportedEncoding,
 )
+from farebox.exchange import Exchange
 from farebox.gateway import forward, replay, told
 from farebox.gateway.attempt import Attempt, Call, Plan, hold_id
 from farebox.gateway.authorize import Authorizer
 from farebox.gateway.caller import fingerprint, read_caller
 from farebox.gateway.counting import Counter
-from farebox.gateway.exchange import Exchange
 from farebox.gateway.flights import Flight, Flights
 from farebox.gateway.forward import Forwarder
 from farebox.gateway.identify import Keyring, refusal_of

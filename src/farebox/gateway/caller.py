@@ -6,8 +6,8 @@ from hashlib import blake2b
 
 from farebox import limits
 from farebox.errors import InvalidRequest
+from farebox.exchange import Exchange
 from farebox.gateway.attempt import Caller
-from farebox.gateway.exchange import Exchange
 from farebox.money import NotMoneyError, parse_usd
 
 _PLAIN = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")

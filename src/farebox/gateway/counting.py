@@ -17,8 +17,8 @@ from farebox.dialects.base import Ask, Route
 from farebox.dialects.counting import Counting, narrowed
 from farebox.dialects.counting.question import Question
 from farebox.errors import Refusal
+from farebox.exchange import Exchange
 from farebox.gateway.attempt import COUNTED, Attempt, Plan
-from farebox.gateway.exchange import Exchange
 from farebox.gateway.forward import Forwarder, readable
 from farebox.gateway.upstream import UpstreamFailed
 from farebox.ledger.commands import Refused

@@ -9,7 +9,7 @@ from collections import Counter
 
 from farebox import limits
 from farebox.errors import Busy, Draining
-from farebox.gateway.exchange import Exchange
+from farebox.exchange import Exchange
 from farebox.gateway.upstream import Answer
 
 _EVERY_S = 1.0

@@ -9,8 +9,8 @@ from farebox import errors, limits
 from farebox.clock import wall_clock
 from farebox.dialects.base import Dialect, Route
 from farebox.errors import Refusal
+from farebox.exchange import Exchange, Headers
 from farebox.gateway.attempt import Attempt
-from farebox.gateway.exchange import Exchange, Headers
 from farebox.gateway.turns import NotAsked, Turns
 from farebox.gateway.upstream import Answer, FirstByteTimeout, IdleTimeout, Origin, Upstream, UpstreamFailed
 from farebox.providers.catalogue import Catalogue, Provider

@@ -13,10 +13,10 @@ from farebox.dialects.base import Ask, ModelEntry, Route
 from farebox.dialects.credentials import find_key
 from farebox.dialects.openai import azure
 from farebox.errors import Draining, InvalidRequest, ModelNotAllowed, ModelNotFound, RouteNotFound, UpstreamAccount, UpstreamBadResponse
+from farebox.exchange import Exchange, Headers
 from farebox.gateway import forward
 from farebox.gateway.background import Background, Followed
 from farebox.gateway.call import Calls, Shelf
-from farebox.gateway.exchange import Exchange, Headers
 from farebox.gateway.flights import Flight, Flights
 from farebox.gateway.forward import Forwarder
 from farebox.gateway.identify import Keyring, refusal_of

@@ -8,10 +8,10 @@ from farebox.clock import Clock
 from farebox.dialects.base import Fault, StreamMeter
 from farebox.dialects.faults import trouble
 from farebox.errors import ChargePending, Refusal, UpstreamAccount, UpstreamBadResponse, UpstreamTimeout
+from farebox.exchange import Exchange, Headers
 from farebox.gateway import forward, replay
 from farebox.gateway.attempt import Attempt, Call
 from farebox.gateway.background import Background
-from farebox.gateway.exchange import Exchange, Headers
 from farebox.gateway.flights import Flight, Flights
 from farebox.gateway.settle import Settler
 from farebox.gateway.turns import AnotherKey, Turns

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from farebox.gateway.exchange import Headers
+from farebox.exchange import Headers
 
 _NONCE_BYTES = 12
 

@@ -1,4 +1,4 @@
-"""Work that is not proxied, as one small ASGI callable: no framework on its way, because it is asked as often as calls are made.
+"""Work that is not proxied, as one small callable: no framework on its way, because it is asked as often as calls are made.
 
 Serves `POST /api/v1/holds`, `/api/v1/holds/{id}/…` and `/api/v1/events`, on whichever event loop it was made for. What it refuses, it says
 as the rest of the control API does; `described` is how the API's document tells of it.
@@ -23,8 +23,7 @@ from farebox.control.unproxied.events import Events
 from farebox.control.unproxied.holds import Answer, Asked, Holds
 from farebox.control.unproxied.payers import Caller, Callers, Payers
 from farebox.errors import FareboxError
-from farebox.gateway.exchange import Exchange, Headers
-from farebox.serving import Receive, Scope, Send
+from farebox.exchange import Exchange, Headers
 
 _IDEMPOTENCY = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _HEADERS: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
@@ -44,18 +43,16 @@ class Unproxied:
         self._admins = admins
 
     @staticmethod
-    def serves(scope: Scope) -> bool:
+    def serves(method: str, path: str) -> bool:
         """Whether a request is for here. A list of holds is not."""
-        path: str = scope["path"]
         if not path.startswith("/api/v1/"):
             return False
-        return path.startswith(f"{holds.ROUTE}/") or path == events.ROUTE or (path == holds.ROUTE and scope["method"] == "POST")
+        return path.startswith(f"{holds.ROUTE}/") or path == events.ROUTE or (path == holds.ROUTE and method == "POST")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send)
+    async def __call__(self, exchange: Exchange) -> None:
         response: Response
         try:
-            answer = await self._answer(exchange, scope["path"])
+            answer = await self._answer(exchange, exchange.place())
         except Problem as problem:
             response = problem.response()
         except ValidationError as problem:
@@ -68,10 +65,10 @@ class Unproxied:
         else:
             headers = [*_HEADERS, _REPLAYED] if answer.repeated else _HEADERS
             return await exchange.answer(answer.status, headers, _encode(answer.document))
-        response.raw_headers += _HEADERS[1:]
         if exchange.half_read:
-            response.raw_headers.append((b"connection", b"close"))
-        return await response(scope, receive, send)
+            exchange.last = True
+        told = [header for header in response.raw_headers if header[0] != b"content-length"]
+        return await exchange.answer(response.status_code, told + _HEADERS[1:], bytes(response.body))
 
     async def _answer(self, exchange: Exchange, path: str) -> Answer:
         hold_id, action = _place(path)

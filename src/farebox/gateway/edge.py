@@ -1,4 +1,4 @@
-"""The data plane as one ASGI callable: which route, whose words, and what is said when something is refused or breaks."""
+"""The data plane as one callable: which route, whose words, and what is said when something is refused or breaks."""
 
 import structlog
 
@@ -18,9 +18,9 @@ from farebox.errors import (
     TooLarge,
     UnsupportedEncoding,
 )
+from farebox.exchange import Exchange, Headers
 from farebox.gateway.attempt import Call
 from farebox.gateway.call import Calls
-from farebox.gateway.exchange import Exchange, Headers, Receive, Scope, Send
 from farebox.gateway.free import Free
 from farebox.gateway.upstream import UpstreamFailed
 from farebox.ids import new_id
@@ -39,8 +39,7 @@ class Gateway:
         self._calls = calls
         self._free = free
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send)
+    async def __call__(self, exchange: Exchange) -> None:
         known: list[Call] = []
         dialect, name = "", "unknown"
         try:
@@ -93,5 +92,5 @@ async def _refuse(exchange: Exchange, dialect: str, refusal: Refusal, request_id
     if isinstance(refusal, InvalidKey):
         headers.append((b"www-authenticate", b"Bearer"))
     if exchange.half_read or isinstance(refusal, _CLOSING):
-        headers.append((b"connection", b"close"))
+        exchange.last = True
     await exchange.answer(refusal.status, headers, speaker.refusal(refusal, request_id))
