@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, request: Request) -> None:
         self._answering = request
-        task = self.loop.create_task(self._serve(request))
+        task = asyncio.Task(self._serve(request), loop=self.loop, name="request")  # by hand, for the name: `create_task` makes one up first
         task.add_done_callback(request.served)
         self.state.tasks.add(task)
 

@@ -59,7 +59,7 @@ class Request(Exchange):
 
     def __init__(self, connection: Wire, parser: httptools.HttpRequestParser, url: bytes, headers: Headers) -> None:
         path, query = target(url)
-        super().__init__(parser.get_method().decode("ascii"), path.decode("ascii"), query, headers)
+        Exchange.__init__(self, parser.get_method().decode("ascii"), path.decode("ascii"), query, headers)
         self._connection = connection
         kept = parser.should_keep_alive()
         self.version = "1.1" if kept and b"connection" not in self.named else parser.get_http_version()
@@ -126,7 +126,8 @@ class Request(Exchange):
 
     async def body(self, bytes_max: int) -> bytes:
         self.half_read = True
-        self._refuse_announced(bytes_max)
+        if not self.whole:
+            self._refuse_announced(bytes_max)
         self._ask_for_body()
         while not (self.whole or self.gone or len(self._body) > bytes_max):
             if self.reading_since is None:

@@ -22,17 +22,17 @@ _ONCE = (
     b"x-farebox-dry-run",
     b"idempotency-key",
 )
+_ALL = frozenset(_ONCE)
 _NOBODY = Caller()
 
 
 def read_caller(exchange: Exchange) -> Caller:
     """Reads the headers that Farebox defines. Raises InvalidRequest naming the one that is wrong."""
     named = exchange.named
-    present = [name for name in _ONCE if name in named]
-    if not present:
+    if _ALL.isdisjoint(named):
         return _NOBODY
-    for name in present:
-        if len({value for other, value in exchange.headers if other == name}) > 1:
+    for name in _ONCE:
+        if name in named and len({value for other, value in exchange.headers if other == name}) > 1:
             raise InvalidRequest(problem=f"The header {name.decode()} was sent twice with different values.")
     if b"x-farebox-run-max-cost" in named and b"x-farebox-run" not in named:
         raise InvalidRequest(problem="The header x-farebox-run-max-cost caps a run: name it with x-farebox-run.")
