@@ -13,6 +13,16 @@ FRAGMENTS = st.sampled_from(
 )
 STREAMS = st.lists(FRAGMENTS | st.binary(max_size=4), max_size=20).map(b"".join)
 
+LINES = st.sampled_from([b"x", b"data: y", b"event: e", b"event:", b"da", b"", b'{"a": 1}'])
+ONE_LINE = st.builds(
+    b"%b%b%b".__mod__,
+    st.tuples(
+        st.sampled_from([b"", b"event: e\n", b"event:\n", b"id: 1\n", b"data: 0\n"]),
+        LINES.map(b"data: ".__add__),
+        st.sampled_from([b"\n\n", b"\n", b"\r\n\r\n", b"\n\n\n"]),
+    ),
+)
+
 
 def split_at(data: bytes, cuts: list[int]) -> list[bytes]:
     """The data in pieces."""
@@ -91,3 +101,24 @@ def test_ended_ends_an_event_once(event: bytes) -> None:
     events, rest = run([ended(event) + b"data: y\n\n"])
     assert [payload(one) for one in events] == [b"x", b"y"]
     assert rest == b""
+
+
+@given(STREAMS | ONE_LINE)
+def test_an_event_that_comes_alone_is_read_as_by_feeding_it(data: bytes) -> None:
+    """Looking once at what nearly always comes says what splitting it and reading its lines say; where it says nothing, that is done."""
+    said = EventSplitter().sole(data)
+    if said is not None:
+        assert run([data]) == ([data], b"")
+        lines = data.removeprefix(b"\xef\xbb\xbf").splitlines()
+        assert [said] == [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:") or line == b"data"]
+
+
+def test_what_is_waiting_is_never_passed_by() -> None:
+    """An event that would be whole is not, where the beginning of another is kept, or the end of one that was too large is awaited."""
+    kept = EventSplitter()
+    assert kept.feed(b"event: x\n") == []
+    assert kept.sole(b"data: 1\n\n") is None
+    large = EventSplitter(4)
+    assert large.feed(b"data: 12") == [b"data: 12"]
+    assert large.sole(b"data: 1\n\n") is None
+    assert EventSplitter(4).sole(b"data: 1\n\n") is None

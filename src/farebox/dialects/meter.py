@@ -48,10 +48,11 @@ class HoldingMeter(ABC):
 
     def feed(self, data: bytes) -> bytes:
         """What may be relayed now."""
-        events = self._splitter.feed(data)
-        if len(events) == 1:
-            return self._take(events[0])
-        return b"".join([self._take(event) for event in events])
+        said = self._splitter.sole(data)
+        if said is None:
+            return b"".join([self._take(event) for event in self._splitter.feed(data)])
+        piece = self.observe(data, said)
+        return self._withhold(piece) if self._holding else piece
 
     def close(self) -> bytes:
         """Reads a last event that lacks its blank line; drops it if it was cut in the middle, as every client would."""

@@ -10,6 +10,8 @@ from farebox import limits
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _TERMINATOR_BYTES_MAX = 4
+_RETURN = ord("\r")
+"""A byte as a number, which is found sooner than one that is written as bytes."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -30,6 +32,12 @@ class EventSplitter:
         self._tail = b""
         self._overflowing = False
 
+    def sole(self, data: bytes) -> bytes | None:
+        """The payload, where what came is one whole event with one line of data, as it nearly always is. None: it must be fed."""
+        if self._kept or self._overflowing or len(data) > self._event_bytes_max:
+            return None
+        return _one_line(data)
+
     def feed(self, data: bytes) -> list[bytes]:
         """The events that are complete now."""
         if self._overflowing:
@@ -40,8 +48,6 @@ class EventSplitter:
                 return self._keep(data, window)
             self._kept += data
             data = self.close()
-        elif data.find(b"\n\n") == len(data) - 2 > 0 and b"\r" not in data and len(data) <= self._event_bytes_max:
-            return [data]
         return self._cut(data)
 
     def close(self) -> bytes:
@@ -51,7 +57,7 @@ class EventSplitter:
         return rest
 
     def _cut(self, data: bytes) -> list[bytes]:
-        if b"\r" not in data and len(data) <= self._event_bytes_max:
+        if _RETURN not in data and len(data) <= self._event_bytes_max:
             events = [piece + b"\n\n" for piece in data.split(b"\n\n")]
             rest = events.pop()[:-2]
             return events + self._keep(rest, rest) if rest else events
@@ -101,11 +107,23 @@ def ended(event: bytes) -> bytes:
 
 def payload(event: bytes) -> bytes | None:
     """The data of one event; None when it has none (a comment, a lone blank line)."""
-    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
-        return event[6:-2]
+    data = _one_line(event)
+    if data is not None:
+        return data
     lines = event.removeprefix(_BYTE_ORDER_MARK).splitlines()
     found = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:") or line == b"data"]
     return b"\n".join(found) if found else None
+
+
+def _one_line(event: bytes) -> bytes | None:
+    """The data of an event that has nothing else, or its name before it, and ends with a blank line; None of any other. Says what `payload` says."""
+    if _RETURN in event:
+        return None
+    line, _, rest = event.partition(b"\n")
+    if rest != b"\n" and line.startswith(b"event:"):
+        line, _, rest = rest.partition(b"\n")
+    data = line.removeprefix(b"data: ")
+    return data if rest == b"\n" and len(data) < len(line) else None
 
 
 def with_payload(event: bytes, old: bytes, new: bytes) -> bytes:

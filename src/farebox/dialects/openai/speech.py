@@ -15,7 +15,6 @@ from farebox.dialects import bounds, counts, fields
 from farebox.dialects.base import Ask, Report, Route, StreamMeter
 from farebox.dialects.meter import HoldingMeter, PassingMeter, decode, flags_of, raw_usage
 from farebox.dialects.openai.chat import with_member, with_model_and_cap
-from farebox.dialects.sse import Oversized
 from farebox.dialects.strict import Members, read_object
 from farebox.usage import CHARS, IN_TEXT, OUT_AUDIO, Demand, Usage
 
@@ -137,11 +136,14 @@ class SpeechMeter(HoldingMeter):
             flags=flags_of(self._usage, [*self.flags, *self._usage_flags]),
         )
 
+    def opaque(self, event: bytes, data: bytes) -> bytes:
+        """An event that cannot be read is not sound."""
+        passed = super().opaque(event, data)
+        return b"" if self._sound else passed
+
     def _read(self, event: bytes) -> bytes:
         piece = super()._read(event)
-        if self._sound and (piece is event or type(event) is Oversized):
-            return b""  # an event that is not understood is not sound
-        return piece
+        return b"" if self._sound and piece is event else piece  # what says nothing, or is too large to be read, is not sound
 
     def _heard(self, said: _Event) -> bytes:
         if said.type != "speech.audio.delta" or type(said.audio) is not str:
