@@ -204,6 +204,7 @@ CATCHES_ALL: dict[tuple[str, str], str] = {
     ("gateway/edge.py", "__call__"): "the top of the data plane: the caller gets an answer in its words",
     ("control/app.py", "__call__"): "the top of the control plane",
     ("control/unproxied/app.py", "__call__"): "the top of its routes without a framework",
+    ("gateway/upstream/answer.py", "_pour"): "called by a connection, on behalf of a reader: the one who reads gets it",
     ("gateway/background.py", "_whatever_comes"): "a background loop: one call that cannot be settled must not hold up the others",
     ("store/batcher.py", "_decide"): "a background loop: whoever waits must be answered",
     ("store/batcher.py", "_result_of"): "a background loop: the one who asked gets it",

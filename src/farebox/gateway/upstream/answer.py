@@ -4,6 +4,7 @@ how bytes get into it is the connection's business.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, Self
 
 from farebox.gateway.upstream.failures import BadAnswer, UpstreamFailed
@@ -32,6 +33,7 @@ class Answer:
         "_loop",
         "_pieces",
         "_source",
+        "_taker",
         "_waiter",
         "buffered_bytes",
         "ended",
@@ -53,6 +55,7 @@ class Answer:
         self._source: Source | None = source
         self._pieces: deque[bytes] = deque()
         self._failure: UpstreamFailed | None = None
+        self._taker: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def header(self, name: bytes) -> bytes | None:
@@ -79,6 +82,29 @@ class Answer:
             self.abort()
             raise
         return self._take()
+
+    async def pour(self, taker: Callable[[bytes], bool]) -> bool:
+        """Gives each piece to the taker at once when it comes, without waking who waits here, until it says that it can take no more now:
+        True. False at the body's clean end, and only there. Raises as `read` does, and what the taker raises; cancelled, it aborts.
+        """
+        while True:
+            while self._pieces:
+                if not taker(self._take()):
+                    return True
+            if self._failure is not None:
+                raise self._failure
+            if self.ended:
+                return False
+            self._taker = taker
+            try:
+                await self._news()
+            except asyncio.CancelledError:
+                self.abort()
+                raise
+            finally:
+                stopped, self._taker = self._taker is None, None
+            if stopped:
+                return True
 
     async def read_all(self, limit: int) -> bytes:
         """The rest of the body in one. Raises UpstreamFailed as `read` does, and BadAnswer (aborting) beyond `limit` bytes."""
@@ -124,6 +150,9 @@ class Answer:
 
     def put(self, piece: bytes) -> None:
         """A piece of the body, never empty."""
+        if self._taker is not None:
+            self._pour(self._taker, piece)
+            return
         self._pieces.append(piece)
         self.buffered_bytes += len(piece) + _PIECE_COST_BYTES
         if self._waiter is not None:
@@ -140,6 +169,16 @@ class Answer:
         self._source, self._failure = None, failure
         if self._waiter is not None:
             self._wake()
+
+    def _pour(self, taker: Callable[[bytes], bool], piece: bytes) -> None:
+        try:
+            if taker(piece):
+                return
+        except Exception as problem:  # noqa: BLE001 - whatever breaks in the taker is no failure of the connection: its reader hears of it
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_exception(problem)
+        self._taker = None
+        self._wake()
 
     def _take(self) -> bytes:
         piece = self._pieces.popleft()
