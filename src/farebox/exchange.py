@@ -83,6 +83,10 @@ class Exchange(ABC):
         """A part of the answer; waits while the client is slow (the server drops one that takes nothing for too long)."""
 
     @abstractmethod
+    def pass_on(self, data: bytes) -> bool:
+        """A part of the answer, at once. False, and nothing is written, where `piece` may have to wait for the client."""
+
+    @abstractmethod
     async def end(self, data: bytes = b"") -> None:
         """The last part of the answer."""
 
@@ -151,6 +155,9 @@ class AsgiExchange(Exchange):
 
     async def piece(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def pass_on(self, data: bytes) -> bool:  # noqa: ARG002 - a message to a server may always have to wait
+        return False
 
     async def end(self, data: bytes = b"") -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": False})

@@ -176,6 +176,12 @@ class Request(Exchange):
             await self._connection.full.wait()
         self.write(data)
 
+    def pass_on(self, data: bytes) -> bool:
+        if self._connection.full is not None:
+            return False
+        self.write(data)
+        return True
+
     async def end(self, data: bytes = b"") -> None:
         if self._connection.full is not None:
             await self._connection.full.wait()

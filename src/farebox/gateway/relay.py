@@ -165,16 +165,16 @@ class Relay:
         """Pieces from the provider to the client until the end is held back, the upstream ends, or it fails. Reads on when the client
         has left: it is the only way to know what was billed.
         """
+        passage = _Passage(meter, exchange, kept, stops=attempt.plan.ask.background)
         try:
             while not meter.finished:
-                piece = await answer.read()
-                if not piece:
-                    await self._give(meter.close(), exchange, kept)
+                if not await answer.pour(passage.take):
+                    passage.bring(meter.close())
+                    await passage.done()
                     return None
-                shown = meter.feed(piece)
                 if attempt.plan.ask.background and not attempt.handed and meter.report().poll_target:
                     await self._background.hand_over(call, attempt, meter.report())
-                await self._give(shown, exchange, kept)
+                await passage.done()
                 if exchange.gone and attempt.handed:
                     return None  # the answer does not depend on who listens; the background asks for it
                 if exchange.gone and not self._flights.drain(flight):
@@ -186,13 +186,6 @@ class Relay:
                 self._left(attempt, flight.cut or attempt.failure)
             return failure
         return None
-
-    @staticmethod
-    async def _give(data: bytes, exchange: Exchange, kept: "_Kept") -> None:
-        """Sends a piece on, if anybody is there to take it."""
-        kept.add(data)
-        if data and not exchange.gone:
-            await exchange.piece(data)
 
     @staticmethod
     def _left(attempt: Attempt, why: str) -> None:
@@ -265,6 +258,42 @@ class Relay:
 
     def _since(self, call: Call) -> int:
         return self._clock() - call.timings.received_at
+
+
+class _Passage:
+    """The way of a stream's pieces to the client, one after the other. Most go it at once, from within the arrival of each."""
+
+    __slots__ = ("_exchange", "_kept", "_meter", "_stops", "_unsent")
+
+    def __init__(self, meter: StreamMeter, exchange: Exchange, kept: "_Kept", *, stops: bool) -> None:
+        self._meter = meter
+        self._exchange = exchange
+        self._kept = kept
+        self._stops = stops
+        self._unsent = b""
+
+    def take(self, piece: bytes) -> bool:
+        """Sends what may be relayed now. False where somebody has to look before the next piece is taken: after each one, if it `stops`."""
+        shown = self._meter.feed(piece)
+        if self._stops or self._meter.finished or self._exchange.gone:
+            self.bring(shown)
+            return False
+        self._kept.add(shown)
+        if not shown or self._exchange.pass_on(shown):
+            return True
+        self._unsent = shown
+        return False
+
+    def bring(self, data: bytes) -> None:
+        """To be sent once somebody can wait for it."""
+        self._kept.add(data)
+        self._unsent = data
+
+    async def done(self) -> None:
+        """Waits for what could not be sent at once, if anybody is there to take it."""
+        data, self._unsent = self._unsent, b""
+        if data and not self._exchange.gone:
+            await self._exchange.piece(data)
 
 
 class _Kept:
