@@ -185,7 +185,8 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._paused and not self.transport.is_closing():
+        """Not while many requests wait: each answer, and each look for the client, would let a buffer full of others in."""
+        if self._paused and len(self._waiting) < limits.requests_waiting_max and not self.transport.is_closing():
             self._paused = False
             self.transport.resume_reading()
 
@@ -202,9 +203,10 @@ class Connection(asyncio.Protocol):
         if request.last:
             self.transport.close()
         elif not self.transport.is_closing():
+            following = self._waiting.popleft() if self._waiting else None
             self.resume_reading()
-            if self._waiting:
-                self._begin(self._waiting.popleft())
+            if following is not None:
+                self._begin(following)
             else:
                 self._rest_now()
 

@@ -13,6 +13,8 @@ request_head_s_max = 15
 request_json_depth_max = 128
 request_json_values_max = 500_000
 request_headers_max = 100
+requests_waiting_max = 16
+"""So many requests that a client sent ahead of its answers, on one connection, and no more is read of it until fewer wait."""
 key_length_max = 256
 idempotency_key_bytes_max = 255
 tag_pairs_max = 16
