@@ -248,8 +248,10 @@ class Connection(asyncio.Protocol):
             self._time()
 
     def _body_late(self) -> None:
-        """Whoever reads the body says that it is late; once that is answered, the rest is not waited for."""
-        if self._newest is None or self._newest.answered:
+        """Whoever reads the body says that it is late. Once that is answered, or where nobody has said so for as long again, the rest is not
+        waited for.
+        """
+        if self._newest is None or self._newest.answered or self._newest.is_overdue(2 * limits.request_body_s_max):
             self.transport.close()
         else:
             self._time()

@@ -124,14 +124,21 @@ class Request(Exchange):
                 self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._connection.resume_reading()
 
+    def _await_body(self) -> None:
+        if self.reading_since is None:
+            self.reading_since = self._connection.loop.time()
+
+    def is_overdue(self, seconds: float) -> bool:
+        """Whether its body has been awaited for longer than this."""
+        return self.reading_since is not None and self._connection.loop.time() - self.reading_since > seconds
+
     async def body(self, bytes_max: int) -> bytes:
         self.half_read = True
         if not self.whole:
             self._refuse_announced(bytes_max)
         self._ask_for_body()
         while not (self.whole or self.gone or len(self._body) > bytes_max):
-            if self.reading_since is None:
-                self.reading_since = self._connection.loop.time()
+            self._await_body()
             await self._wait(bytes_max)
         if self.gone:
             raise left_early()
@@ -145,7 +152,10 @@ class Request(Exchange):
         """What has come of the body, for one who reads it as it comes: nothing at its end (`whole` says so), or when the client has left."""
         self._ask_for_body()
         while not (self._body or self.whole or self.gone or self.answered):
+            self._await_body()
             await self._wait(0)
+        if self.whole:
+            self.reading_since = None
         part, self._body = bytes(self._body), b""
         return part
 
