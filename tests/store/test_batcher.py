@@ -176,6 +176,21 @@ async def test_a_fault_in_one_command_fails_that_entry_alone(till: Till) -> None
     assert till.alarms == ["command_failed"]
 
 
+async def test_what_stands_behind_a_fault_in_its_entry_is_no_part_of_the_next_one(till: Till) -> None:
+    """Nothing of it is decided, and whoever asked next is answered what they asked."""
+    await till.topup(100)
+    await till.hold("a", 50)
+    async with till.busy():
+        faulty = till.batcher.post(senseless(till, "x"), Release("a"))
+        next_one = till.batcher.post(hold(till.gate, "b", 5))
+        last = till.batcher.post(hold(till.gate, "c", 7))
+    assert isinstance(await faulty, StoreError)
+    answers = [(await next_one)[0], (await last)[0]]
+    assert [answer.hold.id for answer in answers if isinstance(answer, Authorized)] == ["b", "c"]
+    assert till.wallet() == (100, 0, 62)
+    assert till.alarms == ["command_failed"]
+
+
 async def test_a_fault_takes_back_what_its_entry_did_before(till: Till) -> None:
     """An entry is answered with an error only if nothing of it took effect; the rest of the batch is not touched."""
     await till.topup(100)

@@ -4,7 +4,7 @@ Owns no statement and no connection: a store says how one transaction is run (`_
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import msgspec
@@ -97,9 +97,9 @@ class Deciding(ABC):
     def _decide_all(self, state: State, entries: list[Entry], commands: list[Command], now: int, changes: Changes) -> list[Answer]:
         """Answers of entries, whose commands were filled in from what was read and stand one after the other."""
         turn = iter(commands)
-        return [self._decide_entry(state, islice(turn, len(entry)), now, changes) for entry in entries]
+        return [self._decide_entry(state, tuple(islice(turn, len(entry))), now, changes) for entry in entries]  # taken, decided or not
 
-    def _decide_entry(self, state: State, commands: Iterable[Command], now: int, changes: Changes) -> Answer:
+    def _decide_entry(self, state: State, commands: Sequence[Command], now: int, changes: Changes) -> Answer:
         """A fault in an entry's first command fails it alone: nothing was applied, because rules only return what would change.
         One in a later command takes back what the entry did so far: everything is decided again, one entry at a time.
         """
