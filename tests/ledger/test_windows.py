@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from farebox.clock import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, from_rfc3339, to_rfc3339
 from farebox.ledger import windows
 from farebox.ledger.model import Counter
-from ledger.desk import Desk
+from ledger.desk import Desk, in_words
 from ledger.model import label_of
 
 ZONES = (
@@ -240,6 +240,16 @@ def test_an_hour_budget_in_a_repeated_hour_is_given_twice(desk: Desk) -> None:
         at 2026-10-25T02:00:00Z
         hold c 10                | held 10
     """)
+
+
+def test_an_overage_of_long_ago_is_paid_under_the_ring_of_then_whoever_is_admitted_beside_it(desk: Desk) -> None:
+    """A call that is admitted in the same batch looks at the ring of now, and needs nothing of what that has left behind; the overage does."""
+    desk.play("topup acc 1000\nbudget key 100 window=rolling:1m\nhold a 60\nhold b 40\ncapture b 40\nwait 10m")
+    over, beside = desk.batch((desk.command("capture a 90"),), (desk.command("hold c 100"),))
+    assert isinstance(over, tuple)
+    assert isinstance(beside, tuple)
+    assert in_words(over[0]) == "charged 90 paid 60 lost 30"
+    assert in_words(beside[0]) == "held 100 units 1 available 0"
 
 
 def test_a_refusal_by_a_renewing_budget_says_when_it_renews(desk: Desk) -> None:

@@ -69,11 +69,12 @@ class Loader:
         for command in commands:
             if type(command) is Authorize:
                 authorizes.append(command)
-            elif type(command) is Capture:
-                self._over(state, command, now)
             elif type(command) is RecordEvent:
                 events.append(command)
-        self._gates(state, authorizes, now)
+        self._gates(state, authorizes, now)  # first: it forgets what rings have left behind, which what follows may need again
+        for command in commands:
+            if type(command) is Capture:
+                self._over(state, command, now)
         if events:
             self._events(state, events, now)
         if state.charges:
