@@ -45,6 +45,8 @@ _USAGES = (
     b'{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}',
     b'{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"note":"\xff"}',
     rb'{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"note":"\ud83d"}',
+    b'{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"n\xffte":1}',
+    b'{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"prompt_tokens_details":{"n\xffte":1}}',
     b'{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"cost":1e999}',
     b'{"prompt_tokens":7,"completion_tokens":1.5}',
     b"null",

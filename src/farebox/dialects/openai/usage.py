@@ -11,7 +11,7 @@ import msgspec
 
 from farebox.dialects import counts
 from farebox.dialects.base import Ask
-from farebox.dialects.meter import as_text
+from farebox.dialects.meter import UNREADABLE, as_text
 from farebox.dialects.openai import inputs
 from farebox.dialects.openai.hosts import OPENAI, Host
 from farebox.money import NotMoneyError, parse_pico_up
@@ -116,7 +116,7 @@ def plain(raw: bytes, ask: Ask, model_served: str, tier_served: str, host: Host)
         return None
     try:
         usage = _PLAIN.decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
     of_prompt, reasoning = usage.prompt_tokens_details or _NO_PROMPT, (usage.completion_tokens_details or _NO_COMPLETION).reasoning_tokens
