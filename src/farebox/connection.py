@@ -173,7 +173,13 @@ class Connection(asyncio.Protocol):
             self._rest_now()
 
     def _refuse(self, words: bytes) -> None:
-        """Says that this is no request, and is done with its client."""
+        """Says that this is no request, and is done with its client. What follows a request that is still to be answered must not be said within
+        that answer, or in its place: then that is the last.
+        """
+        if self._newest is not None and self._newest.whole and not self._newest.answered:
+            self._newest.last = True
+            self.pause_reading()
+            return
         lines = [STATUS_LINES[400], *map(b": ".join, self.state.default_headers), b"content-type: text/plain; charset=utf-8"]
         lines += [b"content-length: %d" % len(words), b"connection: close", b"", words]
         self.transport.write(b"\r\n".join(lines))

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from farebox import limits
 from farebox.connection import Connection
 from farebox.request import Request
@@ -62,6 +64,42 @@ async def test_all_that_was_sent_ahead_is_answered() -> None:
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
             assert await reader.readexactly(2 if number % 5 else 6) == (b"10" if number % 5 else b"100000")
     assert answered == [f"/{number}" for number in range(count)]
+    writer.close()
+    one.should_exit = True
+    await task
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before_its_head", "within_it"])
+async def test_nonsense_behind_a_request_is_not_said_in_its_answer(*, begun: bool) -> None:
+    """The client would read it as the answer to what it asked and paid for, or as a part of it. That is the last answer instead."""
+    turn = asyncio.Event()
+    asked: list[Request] = []
+
+    async def serve(request: Request) -> None:
+        asked.append(request)
+        await request.body(10)
+        if begun:
+            await request.head(200, [])
+            await request.piece(b"one")
+        await turn.wait()
+        if not begun:
+            await request.head(200, [])
+            await request.piece(b"one")
+        await request.end(b"two")
+
+    listening = listening_socket("127.0.0.1", 0)
+    one = server(serve)
+    task = asyncio.ensure_future(one.serve([listening]))
+    reader, writer = await asyncio.open_connection(*listening.getsockname())
+    writer.write(_ASK)
+    said = await reader.readuntil(b"one\r\n") if begun else b""
+    writer.write(b"non\0sense\r\n\r\n")
+    await until(lambda: asked and (asked[0].last or asked[0].transport.is_closing()))
+    turn.set()
+    async with asyncio.timeout(10):
+        said += await reader.read()
+    assert said.count(b"HTTP/1.1") == said.count(b"HTTP/1.1 200 OK\r\n") == 1
+    assert said.endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
     writer.close()
     one.should_exit = True
     await task
