@@ -135,7 +135,7 @@ async def test_with_its_locks_nothing_goes_wrong() -> None:
 
 WALLETS = ("ORDER BY id FOR NO KEY UPDATE) AS a;", "ORDER BY id) AS a;")
 COUNTERS = ("ORDER BY id FOR NO KEY UPDATE)\n", "ORDER BY id)\n")
-WINDOWS = ("FOR NO KEY UPDATE OF w", "")
+WINDOWS = ("FOR NO KEY UPDATE) AS w)", ") AS w)")
 """Which locks are left out."""
 
 

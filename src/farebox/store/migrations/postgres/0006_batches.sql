@@ -26,9 +26,8 @@ BEGIN
     ORDER BY id FOR NO KEY UPDATE)
   SELECT json_agg(json_build_array(w.counter, w.start, w.price_held, w.cost_held, w.tokens_held, w.requests_held,
                                    w.price_spent, w.cost_spent, w.tokens_spent, w.requests_spent)) INTO locked_windows FROM (
-    SELECT w.* FROM asked JOIN windows AS w ON w.counter = asked.counter AND w.start = asked.start
-    WHERE (SELECT count(*) FROM whole) >= 0  -- which are locked first
-    ORDER BY w.counter, w.start FOR NO KEY UPDATE OF w) AS w;
+    SELECT w.* FROM (SELECT * FROM asked WHERE (SELECT count(*) FROM whole) >= 0 ORDER BY counter, start) AS asked  -- which are locked first
+    CROSS JOIN LATERAL (SELECT * FROM windows WHERE counter = asked.counter AND start = asked.start FOR NO KEY UPDATE) AS w) AS w;
 
   WITH found AS MATERIALIZED (SELECT * FROM holds WHERE id = ANY (hold_ids))
   SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT coalesce(max(version), 0) FROM books),

@@ -13,9 +13,8 @@ SELECT id FROM counters WHERE id = ANY (ARRAY(SELECT json_array_elements_text($1
 -- Windows by counter and start, in order, as they are once they are locked.
 SELECT w.counter, w.start, w.price_held, w.cost_held, w.tokens_held, w.requests_held,
        w.price_spent, w.cost_spent, w.tokens_spent, w.requests_spent
-FROM unnest($1::text[], $2::bigint[]) AS asked (counter, start)
-JOIN windows AS w ON w.counter = asked.counter AND w.start = asked.start
-ORDER BY w.counter, w.start FOR NO KEY UPDATE OF w;
+FROM (SELECT * FROM unnest($1::text[], $2::bigint[]) AS a (counter, start) ORDER BY counter COLLATE "C", start) AS asked
+CROSS JOIN LATERAL (SELECT * FROM windows WHERE counter = asked.counter AND start = asked.start FOR NO KEY UPDATE) AS w;
 
 -- name: read_moment
 -- What a batch is decided at: the database's time, and the version of the price book that counts.
