@@ -61,10 +61,15 @@ def _parse(text: str, scale: int, unit: str, *, up: bool = False) -> int:
 @lru_cache(maxsize=4096)
 def format_usd(nano: int) -> str:
     """A decimal string of dollars: at least two decimal places, no more than needed. 1_500_000_000 -> "1.50"."""
-    sign = "-" if nano < 0 else ""
-    whole, part = divmod(abs(nano), NANO_PER_USD)
-    digits = f"{part:09d}".rstrip("0").ljust(2, "0")
-    return f"{sign}{whole}.{digits}"
+    return write_usd(nano)
+
+
+def write_usd(nano: int) -> str:
+    """The same for an amount that is hardly ever the same twice, such as what is left of a wallet: it is not remembered."""
+    if nano < NANO_PER_USD:
+        return f"-{write_usd(-nano)}" if nano < 0 else f"0{write_usd(NANO_PER_USD + nano)[1:]}"
+    digits = str(nano)
+    return f"{digits[:-9]}.{digits[-9:-7]}{digits[-7:].rstrip('0')}"
 
 
 def nano_up(pico: int) -> int:

@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from farebox.money import NANO_MAX, NotMoneyError, format_usd, parse_usd
+from farebox.money import NANO_MAX, NotMoneyError, format_usd, parse_usd, write_usd
 
 digits = st.text("0123456789", max_size=11)
 
@@ -23,6 +23,22 @@ def test_an_amount_is_what_it_is_written_as_or_none(whole: str, part: str | None
     else:
         assert nano == Decimal(text.strip().removeprefix("$")) * 10**9
         assert parse_usd(format_usd(nano)) == nano
+
+
+@given(st.integers(-(10**12), 10**12) | st.integers(-NANO_MAX, NANO_MAX))
+@example(0)
+@example(-1)
+@example(999_999_999)
+@example(-1_000_000_000)
+@example(1_010_000_000)
+def test_an_amount_is_written_exactly_with_its_cents_and_no_more_places_than_it_needs(nano: int) -> None:
+    """Remembered or not, it is written the same: a plain number, two decimal places or as many as are not zero."""
+    text = write_usd(nano)
+    assert text == format_usd(nano)
+    assert Decimal(text) * 10**9 == nano
+    whole, _, places = text.partition(".")
+    assert whole == ("-" if nano < 0 else "") + str(abs(nano) // 10**9)
+    assert len(places) == 2 or (2 < len(places) <= 9 and not places.endswith("0"))
 
 
 @pytest.mark.parametrize("text", ["", ".", "$", "1,50", "NaN", "Infinity", "1e40", "0.0000000001", "--1", "0x1"])

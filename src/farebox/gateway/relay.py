@@ -17,7 +17,7 @@ from farebox.gateway.settle import Settler
 from farebox.gateway.turns import AnotherKey, Turns
 from farebox.gateway.upstream import Answer, IdleTimeout, UpstreamFailed
 from farebox.ledger.model import Charge
-from farebox.money import format_usd
+from farebox.money import format_usd, write_usd
 
 _OK = 200
 _ERRORS_FROM = 400
@@ -131,7 +131,7 @@ class Relay:
             self._record(call, attempt, answer.status, headers, body)
         if report.poll_target:
             await self._background.hand_over(call, attempt, report)
-            headers.append((b"x-farebox-available", format_usd(attempt.available).encode()))
+            headers.append((b"x-farebox-available", write_usd(attempt.available).encode()))
         charge = await self._settler.settle(call, attempt)
         if charge is not None:
             headers += _money(charge, attempt)
@@ -145,7 +145,7 @@ class Relay:
         headers = self.headers(call, attempt, answer)
         hold = attempt.hold
         if hold is not None:
-            headers.append((b"x-farebox-available", format_usd(attempt.available).encode()))
+            headers.append((b"x-farebox-available", write_usd(attempt.available).encode()))
         exchange.watch()
         try:
             await exchange.head(answer.status, headers)
@@ -336,10 +336,10 @@ def _error_costs(attempt: Attempt, status: int, body: bytes) -> bool:
 def _money(charge: Charge, attempt: Attempt) -> Headers:
     """What it cost, and what is left: the ledger's numbers at the hold, and what the hold gave back since."""
     hold = attempt.hold
-    back = hold.amount - charge.paid if hold is not None else 0
+    left = attempt.available if hold is None else attempt.available + hold.amount - charge.paid
     return [
         (b"x-farebox-cost", format_usd(charge.price).encode()),
-        (b"x-farebox-available", format_usd(max(attempt.available + back, 0)).encode()),
+        (b"x-farebox-available", write_usd(max(left, 0)).encode()),
     ]
 
 
