@@ -218,11 +218,12 @@ class Quoter:
         demand = ask.demand
         if not demand.output_units:
             return 0, 0
-        least = max(self._least_output, demand.output_tokens_min)
         named = demand.output_tokens_named
+        if named is not None and not (caller.clamp or key.clamp == "always"):
+            return named, named
+        least = max(self._least_output, demand.output_tokens_min)
         if named is not None:
-            clamps = caller.clamp or key.clamp == "always"
-            return (min(least, named) if clamps else named), named
+            return min(least, named), named
         high = key.default_max_output_tokens or self._default_output
         if price.output_tokens_max is not None:
             high = min(high, price.output_tokens_max)
