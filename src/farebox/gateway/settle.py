@@ -60,20 +60,6 @@ class Settler:
             return None
         command = self.command(attempt)
         attempt.stage = "done"
-        return await self._book(call, attempt, command)
-
-    async def _learn(self, attempt: Attempt) -> None:
-        """The caller left before the ledger answered, or it answered that it cannot: what is held decides what there is to settle."""
-        assert asyncio.isfuture(attempt.pending)  # noqa: S101 - tells the type checker what `queued` means
-        answer = await attempt.pending
-        if isinstance(answer, tuple) and isinstance(answer[-1], Authorized):
-            attempt.hold, attempt.stage = answer[-1].hold, "held"
-            return
-        attempt.stage = "planned"
-        if isinstance(answer, LedgerUnavailable) and attempt.asked is not None:
-            self._outage.unheard(attempt.asked)
-
-    async def _book(self, call: Call, attempt: Attempt, command: Capture | Release) -> Charge | None:
         if self._outage.lasts:
             return await self._kept(attempt, self._keep_for_later(call, attempt, command))
         pending = self._batcher.post(command)
@@ -85,6 +71,17 @@ class Settler:
             raise
         heard = self._heard(call, attempt, command, answer)
         return await self._kept(attempt, heard) if isinstance(heard, asyncio.Future) else heard
+
+    async def _learn(self, attempt: Attempt) -> None:
+        """The caller left before the ledger answered, or it answered that it cannot: what is held decides what there is to settle."""
+        assert asyncio.isfuture(attempt.pending)  # noqa: S101 - tells the type checker what `queued` means
+        answer = await attempt.pending
+        if isinstance(answer, tuple) and isinstance(answer[-1], Authorized):
+            attempt.hold, attempt.stage = answer[-1].hold, "held"
+            return
+        attempt.stage = "planned"
+        if isinstance(answer, LedgerUnavailable) and attempt.asked is not None:
+            self._outage.unheard(attempt.asked)
 
     def _heard(self, call: Call, attempt: Attempt, command: Capture | Release, answer: Any) -> "Charge | asyncio.Future[bool] | None":
         if type(answer) is tuple:
