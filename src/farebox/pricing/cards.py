@@ -152,7 +152,8 @@ class ModelPrice:
         hourly: dict[Window, list[PriceRow]] = {}
         for price in prices:
             if not is_named(price.service_tier):
-                self._listed.setdefault(price.conditions, []).append(price)
+                conditions = price.conditions
+                self._listed.setdefault(PLAIN if conditions == PLAIN else conditions, []).append(price)  # what is the same is found fastest
             elif (window := window_of(price.conditions)) is not None:  # nobody asks for an hour: it is not among the listed conditions
                 hourly.setdefault(window, []).append(price)
         self.hours: tuple[tuple[Window, Card], ...] = ()

@@ -23,6 +23,7 @@ from farebox.usage import (
     IN_CACHE_WRITE_12H,
     IN_CACHE_WRITE_30M,
     OUT_AUDIO,
+    PLAIN,
     Conditions,
     Demand,
 )
@@ -263,4 +264,4 @@ def conditions(
 @lru_cache(maxsize=64)
 def _under(tiers: tuple[str, ...]) -> tuple[Conditions, ...]:
     """One set of conditions per tier. Shared by all calls, so that what quotes work out for them is found again at once."""
-    return tuple(Conditions(service_tier=name) for name in tiers)
+    return tuple(PLAIN if name == PLAIN.service_tier else Conditions(service_tier=name) for name in tiers)
