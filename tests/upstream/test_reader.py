@@ -138,6 +138,18 @@ def test_bad_chunk_is_refused_after_what_was_good(chunks: bytes) -> None:
     assert not one.complete
 
 
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@pytest.mark.parametrize("version", [b"0.9", b"1.0", b"1.1", b"2.0"])
+def test_a_response_has_its_own_version(version: bytes, interim: bytes) -> None:
+    """However it is cut, and whatever the version of an interim one before it: one that is not HTTP/1 is refused, chunks are no part of 1.0."""
+    data = interim + b"HTTP/" + version + b" 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    for cut in range(len(data)):
+        one = reader()
+        for piece in filter(None, (data[:cut], data[cut:])):
+            one.feed(piece)
+        assert (one.problem is None, one.complete, one.reusable) == (version[:1] == b"1", version[:1] == b"1", version == b"1.1")
+
+
 @pytest.mark.parametrize("cut", [1, 17, 20, 40])
 @pytest.mark.parametrize("bodiless", [True, False])
 @pytest.mark.parametrize("framing", [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 0\r\n"])

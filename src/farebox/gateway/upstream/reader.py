@@ -13,6 +13,8 @@ _KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[ ,;])timeout=([0-9]{1,6})(?:$|[ ,;])",
 _KEEP_ALIVE_BYTES_MAX = 64
 _LENGTH_DIGITS_MAX = 18
 _VERSIONS = frozenset({"1.0", "1.1"})
+_USUAL = b"HTTP/1.1 "
+"""How a response begins whose version need not be asked for: httptools writes it out anew each time."""
 _FINAL = 200
 _SWITCHING = 101
 _LOWEST = 100
@@ -37,6 +39,7 @@ class Reader:
         "_pieces",
         "_quiet_bytes",
         "_until_close",
+        "_usual",
         "_version",
         "complete",
         "headers",
@@ -66,6 +69,7 @@ class Reader:
         self._chunked = self._until_close = False
         self._length = -1
         self._version = ""
+        self._usual: bool | None = None
         self._quiet_bytes = 0
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
@@ -76,6 +80,8 @@ class Reader:
     def feed(self, data: bytes) -> bytes:
         """The body bytes in what came, in one piece; b"" if none. Look at `status`, `complete` and `problem` afterwards."""
         self._quiet_bytes += len(data)
+        if self._usual is None:
+            self._usual = data[: len(_USUAL)] == _USUAL
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -120,7 +126,7 @@ class Reader:
             return
         if len(self.headers) > self._headers_max:
             self._refuse("the response has too many headers")
-        self._version = self._parser.get_http_version()
+        self._version = "1.1" if self._usual else self._parser.get_http_version()
         if self._version not in _VERSIONS:
             self._refuse("the response is not HTTP/1")
         # Only when more than the limit has come at all can the head be larger than it.
@@ -158,6 +164,7 @@ class Reader:
             self._refuse("the response changes the protocol, which was not asked for")
         if self._length >= 0 or self._chunked:
             self._refuse("an interim response announces a body")
+        self._usual = False  # that was this one: the version of the next is another question
         self.headers = []
         self.keep_alive_s = None
 
