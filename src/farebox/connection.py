@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from farebox import limits
 from farebox.exchange import Headers
-from farebox.request import STATUS_LINES, Request
+from farebox.request import STATUS_LINES, Request, target
 
 Serve = Callable[[Request], Coroutine[Any, Any, None]]
 """Who answers requests."""
@@ -27,6 +27,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answering",
+        "_asked",
         "_awaited",
         "_head_bytes",
         "_headers",
@@ -39,6 +40,7 @@ class Connection(asyncio.Protocol):
         "_serve",
         "_silence_timer",
         "_stall_timer",
+        "_target",
         "_timed",
         "_timer",
         "_url",
@@ -66,6 +68,9 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # what comes behind a last request is no error in that request
         self._url = b""
+        self._asked: bytes | None = None
+        self._target = ("", b"")
+        """Of what was asked for last: most clients ask for the same again."""
         self._headers: Headers = []
         self._newest: Request | None = None
         """The last request whose head came."""
@@ -149,7 +154,10 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._awaited = "body"
-        request, before = Request(self, self._parser, self._url, self._headers), self._newest
+        if self._url != self._asked:
+            self._target = target(self._url)
+            self._asked = self._url
+        request, before = Request(self, self._parser, self._target, self._headers), self._newest
         self._newest = request
         if before is None or before.answered:
             self._begin(request)

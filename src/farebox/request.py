@@ -19,6 +19,9 @@ _BROKEN = b"Internal Server Error"
 _BODILESS = frozenset((204, 304))
 _UNREAD_BYTES_MAX = 65_536
 """So much of a body is taken from the socket before somebody asks for it."""
+_LAST_CHUNK = b"0\r\n\r\n"
+_SIZES = tuple(b"%x\r\n" % size for size in range(1024))
+"""How chunks begin, by their size: those of most events."""
 _log = logging.getLogger("uvicorn.error")
 
 
@@ -57,9 +60,9 @@ class Request(Exchange):
         "whole",
     )
 
-    def __init__(self, connection: Wire, parser: httptools.HttpRequestParser, url: bytes, headers: Headers) -> None:
-        path, query = target(url)
-        Exchange.__init__(self, parser.get_method().decode("ascii"), path.decode("ascii"), query, headers)
+    def __init__(self, connection: Wire, parser: httptools.HttpRequestParser, asked: tuple[str, bytes], headers: Headers) -> None:
+        path, query = asked
+        Exchange.__init__(self, parser.get_method().decode("ascii"), path, query, headers)
         self._connection = connection
         kept = parser.should_keep_alive()
         self.version = "1.1" if kept and b"connection" not in self.named else parser.get_http_version()
@@ -239,7 +242,7 @@ class Request(Exchange):
     def write(self, data: bytes) -> None:
         """Writes a part of the body; an empty one is no chunk, for that would be the end."""
         if not self.gone and self._goes_out(data) and data:
-            self._connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else self._head + data)
+            self._connection.transport.write(_chunk(data) if self._chunked else self._head + data)
             self._head = b""
 
     def finish(self, data: bytes) -> None:
@@ -248,7 +251,7 @@ class Request(Exchange):
             return
         if self._goes_out(data):
             if self._chunked:
-                self._connection.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
+                self._connection.transport.write(_chunk(data) + _LAST_CHUNK if data else _LAST_CHUNK)
             elif data:
                 self._connection.transport.write(self._head + data)
         if self._rest:
@@ -286,10 +289,16 @@ class Request(Exchange):
             self.finish(_BROKEN)
 
 
-def target(url: bytes) -> tuple[bytes, bytes]:
+def _chunk(data: bytes) -> bytes:
+    """A part of a body whose length was not told."""
+    size = len(data)
+    return b"".join((_SIZES[size] if size < len(_SIZES) else b"%x\r\n" % size, data, b"\r\n"))
+
+
+def target(url: bytes) -> tuple[str, bytes]:
     """Path and query of what is asked for, as httptools reads them: nearly always there is nothing else in it."""
     if url.startswith(b"/") and _HASH not in url:
         path, _, query = url.partition(b"?")
-        return path, query
+        return path.decode("ascii"), query
     read = httptools.parse_url(url)
-    return read.path, read.query or b""
+    return read.path.decode("ascii"), read.query or b""

@@ -339,7 +339,38 @@ async def test_a_path_and_query_are_those_that_the_parser_of_urls_reads() -> Non
         with suppress(httptools.HttpParserError):
             httptools.HttpRequestParser(Reads()).feed_data(b"GET %b HTTP/1.1\r\n\r\n" % url)
             read = httptools.parse_url(reads["url"])
-            assert target(reads["url"]) == (read.path, read.query or b"")
+            assert target(reads["url"]) == (read.path.decode("ascii"), read.query or b"")
+
+
+async def test_each_request_of_a_connection_asks_for_what_it_says() -> None:
+    """Whatever was asked for before it."""
+
+    async def serve(request: Request) -> None:
+        body = b"%b %b" % (request.path.encode(), request.query)
+        await request.answer(200, [], body)
+
+    asked = [b"/a", b"/a", b"/b?c", b"/a", b"/a?c", b"/a?c", b"/?"]
+    last = _LAST.replace(b"GET / ", b"GET /b ")
+    async with _serving_directly(serve) as connect:
+        said = await _said(
+            connect, *(_LAST.replace(b"GET / ", b"GET %b " % url).replace(b"connection: close\r\n", b"") for url in asked), last
+        )
+    told = re.findall(rb"\r\n\r\n(/[a-z]?) ([a-z]*)", said)
+    assert told == [(b"/a", b""), (b"/a", b""), (b"/b", b"c"), (b"/a", b""), (b"/a", b"c"), (b"/a", b"c"), (b"/", b""), (b"/b", b"")]
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 1022, 1023, 1024, 1025, 70_000])
+async def test_a_part_tells_its_size(size: int) -> None:
+    """In hexadecimal digits, of any size, the last part too."""
+
+    async def serve(request: Request) -> None:
+        await request.head(200, [])
+        await request.piece(b"a" * size)
+        await request.end(b"b" * size)
+
+    async with _serving_directly(serve) as connect:
+        said = await _said(connect, _LAST)
+    assert said.partition(b"\r\n\r\n")[2] == b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (size, b"a" * size, size, b"b" * size)
 
 
 @pytest.mark.parametrize("length", [None, 6])
