@@ -62,7 +62,7 @@ def test_columns_stand_in_the_order_of_the_fields(table: str, kind: type[msgspec
     migrate(connection, "sqlite", lambda: 0)
     columns = [str(name) for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
     assert columns == [field.name for field in msgspec.structs.fields(kind)]
-    assert statements("sqlite")[{"holds": "open_hold", "charges": "write_charge"}[table]].startswith(f"INSERT INTO {table}\nVALUES (?")
+    assert statements("sqlite")[{"holds": "open_hold", "charges": "write_charge"}[table]].startswith(f"INSERT INTO {table} VALUES(?")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -51,7 +51,7 @@ SELECT value FROM meta WHERE name = 'clock';
 
 -- name: write_clock
 -- Time never goes back, even if the machine's clock does.
-INSERT INTO meta (name, value) VALUES ('clock', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1;
+INSERT INTO meta VALUES ('clock', ?1) ON CONFLICT DO UPDATE SET value = ?1;
 
 -- name: open_hold
 -- A new hold, in the order of the table's columns.

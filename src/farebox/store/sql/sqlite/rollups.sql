@@ -1,16 +1,13 @@
 -- name: add_usage
 -- What a batch adds to an hour of a series. Relative, as all shared numbers are.
 INSERT INTO usage_hours
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (hour, series) DO UPDATE SET calls = calls + excluded.calls, released = released + excluded.released,
-  price = price + excluded.price, paid = paid + excluded.paid, written_off = written_off + excluded.written_off,
-  cost = cost + excluded.cost, list_cost = list_cost + excluded.list_cost, refunded = refunded + excluded.refunded,
-  tokens = tokens + excluded.tokens;
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+ON CONFLICT DO UPDATE SET calls = calls + ?9, released = released + ?10, price = price + ?11, paid = paid + ?12,
+  written_off = written_off + ?13, cost = cost + ?14, list_cost = list_cost + ?15, refunded = refunded + ?16, tokens = tokens + ?17;
 
 -- name: add_usage_counts
 -- The same for units and times, by name.
-INSERT INTO usage_counts VALUES (?, ?, ?, ?)
-ON CONFLICT (hour, series, name) DO UPDATE SET quantity = quantity + excluded.quantity;
+INSERT INTO usage_counts VALUES (?, ?, ?, ?4) ON CONFLICT DO UPDATE SET quantity = quantity + ?4;
 
 -- name: usage_rolled
 -- Whole hours, as they were added up with the charges. A part of `usage_sums` and `usage_counts`.
