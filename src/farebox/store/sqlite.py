@@ -80,10 +80,10 @@ class SqliteStore(Deciding):
 
     def _transact_alone(self, entry: Entry) -> Answer:
         """Each command on its own rows, read when its turn comes; all of them in one transaction."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self._statements.begin()
         now = self._now()
         outcomes = self._decide_alone(entry, now)
-        self._db.execute("COMMIT")
+        self._statements.commit()
         self._kept = State(complete=False)
         return outcomes
 
@@ -100,13 +100,13 @@ class SqliteStore(Deciding):
 
     def _transact(self, entries: list[Entry]) -> list[Answer]:
         state = self._kept
-        self._db.execute("BEGIN IMMEDIATE")
+        self._statements.begin()
         now = self._now()
         commands = self._load.hot(state, [command for entry in entries for command in entry], now)
         changes = Changes()
         answers = self._decide_all(state, entries, commands, now, changes)
         self._write(changes, now)
-        self._db.execute("COMMIT")
+        self._statements.commit()
         if changes.revised or self._load.rows(state) > _KEPT_ROWS_MAX:
             self._kept = State(complete=False)
         else:
@@ -155,13 +155,13 @@ class SqliteStore(Deciding):
         """Writes rows of the price book and decides the command that makes them count, in one transaction."""
         del owner
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._statements.begin()
             for name, gathered in writes:
                 self._statements.many(name, gathered)
             (outcome,) = self._decide_alone((command,), self._now())
             if not isinstance(outcome, Done):
                 raise CommandRefused("not_published", f"this version of the price book could not be published: {outcome}")
-            self._db.execute("COMMIT")
+            self._statements.commit()
         except apsw.Error as problem:
             raise LedgerUnavailable(problem=str(problem)) from problem
         finally:

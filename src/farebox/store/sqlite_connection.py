@@ -85,11 +85,26 @@ class SqliteDatabase:
 
 
 class SqliteWriter(SqliteDatabase):
-    """The same for the only writer, which remembers what windows there are: they are not made again."""
+    """The same for the only writer, which remembers what windows there are: they are not made again. It is used by one thread, and done with a
+    statement before it asks for the next: all of them share one cursor, because making one costs as much as running what is short.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         super().__init__(connection)
         self._windows: set[Sequence[Any]] = set()
+        self._take_cursor()
+
+    def _take_cursor(self) -> None:
+        cursor = self.connection.cursor()
+        self._execute, self._execute_many = cursor.execute, cursor.executemany
+
+    def begin(self) -> None:
+        """Nobody else writes from here on."""
+        self._execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """What was written is durable when this returns."""
+        self._execute("COMMIT")
 
     def many(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
         """Runs a statement once for each row of values."""
@@ -100,11 +115,12 @@ class SqliteWriter(SqliteDatabase):
             if len(self._windows) > _KNOWN_WINDOWS_MAX:
                 self._windows.clear()
             self._windows.update(rows)
-        self.connection.executemany(self.sql[name], rows)
+        self._execute_many(self.sql[name], rows)
 
     def forget(self) -> None:
-        """What was written last may not be there."""
+        """What was written last may not be there, and what was run last may not have ended."""
         self._windows.clear()
+        self._take_cursor()
 
 
 class SqliteReads(SqliteDatabase):
