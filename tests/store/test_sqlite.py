@@ -139,6 +139,22 @@ def test_the_log_is_copied_away_and_nothing_with_it(desk: File) -> None:
     assert desk.rows("SELECT * FROM grants") == before
 
 
+def test_a_long_log_is_begun_anew_even_if_the_writer_is_never_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays about as long as it may be, however much is committed."""
+    monkeypatch.setattr(sqlite, "_WAL_BYTES_MAX", 400_000)
+    desk = File(SqliteHome(tmp_path / "farebox.db"))
+    desk.play("account acc\nkey key account=acc\nbook 1\ntopup acc 100")
+    desk.store.checkpoint()
+    log, longest = Path(f"{desk.path}-wal"), 0
+    for number in range(100):
+        desk.play(f"hold h{number} 1\ncapture h{number} 1")
+        desk.store.tidy(idle=False)
+        longest = max(longest, log.stat().st_size)
+    assert 400_000 < longest < 600_000
+    assert desk.rows("SELECT sum(spent) FROM grants") == [(100,)]
+    desk.leave()
+
+
 def test_the_writer_forgets_rows_when_they_are_too_many(desk: File, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it keeps in memory is a copy: without it the answers are the same."""
     monkeypatch.setattr(sqlite, "_KEPT_ROWS_MAX", 0)

@@ -41,7 +41,6 @@ class SqliteStore(Deciding):
     def __init__(self, path: Path, *, clock: Clock = wall_clock, steady: Clock | None = None, alarm: Alarm, vfs: str | None = None) -> None:
         """`steady` tells how much time really passed between two batches; without it only a clock that goes back is noticed."""
         self.path = path
-        self._log = f"{path}-wal"
         self._clock = clock
         self._steady = steady
         self._seen = (clock(), steady()) if steady is not None else (0, 0)
@@ -60,6 +59,10 @@ class SqliteStore(Deciding):
         self._last = int((self._statements.one("read_clock") or (0,))[0])
         self._kept = State(complete=False)
         self._batches = 0
+        self._frames = 0
+        """Of the log, after the last commit: pages in it that may not be in the file yet."""
+        self._frames_max = _WAL_BYTES_MAX // int(self._db.pragma("page_size"))
+        self._db.set_wal_hook(self._logged)
 
     def _open(self, vfs: str | None) -> apsw.Connection:
         self.path.touch(mode=0o600)  # before SQLite makes it: the log beside it takes its mode
@@ -186,19 +189,19 @@ class SqliteStore(Deciding):
     def tidy(self, *, idle: bool) -> None:
         """Copies the log into the file now and then while the writer has nothing better to do, or when the log is getting long."""
         self._batches += 1
-        if self._log_is_long() or (idle and self._batches >= _CHECKPOINT_EVERY_BATCHES):
+        if self._frames > self._frames_max or (idle and self._batches >= _CHECKPOINT_EVERY_BATCHES):
             self._batches = 0
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Copies the log into the file."""
+        """Copies the log into the file. Once all of it is there and nobody reads it, the next commit begins it anew."""
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._frames = 0
 
-    def _log_is_long(self) -> bool:
-        try:
-            return os.stat(self._log).st_size > _WAL_BYTES_MAX  # noqa: PTH116 - after every batch: a Path costs more than the question
-        except FileNotFoundError:
-            return False
+    def _logged(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
+        """SQLite says after every commit how long its log is."""
+        self._frames = frames
+        return apsw.SQLITE_OK
 
 
 def _lock(path: Path) -> int:
