@@ -71,7 +71,8 @@ class Loader:
                 authorizes.append(command)
             elif type(command) is RecordEvent:
                 events.append(command)
-        self._gates(state, authorizes, now)  # first: it forgets what rings have left behind, which what follows may need again
+        if authorizes:
+            self._gates(state, authorizes, now)  # first: it forgets what rings have left behind, which what follows may need again
         for command in commands:
             if type(command) is Capture:
                 self._over(state, command, now)
@@ -86,7 +87,8 @@ class Loader:
         if not missing:
             return
         closed = []
-        for row in self._db.rows("read_holds", rows.text(missing)):
+        one = len(missing) == 1  # as nearly always while little is asked; a list costs a table of its own
+        for row in self._db.rows("read_hold", missing[0]) if one else self._db.rows("read_holds", rows.text(missing)):
             hold = state.holds[row[0]] = rows.hold_of(row)
             if hold.state != "open":
                 closed.append(hold.id)

@@ -6,6 +6,13 @@ SELECT id, request_id, attempt, key, account, root, wallet, amount, cost_bound, 
 FROM holds WHERE id = ANY (ARRAY(SELECT json_array_elements_text($1::text::json)))
 ORDER BY id;
 
+-- name: read_hold
+-- The same of one.
+SELECT id, request_id, attempt, key, account, root, wallet, amount, cost_bound, tokens_bound, units, asked, legs, windows,
+       book_version, markup_basis_points, markup_fixed_nano, provider, model, route, owner, created_at, deadline, run, "user", tags,
+       idempotency, state, closed_at
+FROM holds WHERE id = $1;
+
 -- name: read_charges
 -- Charges by their hold's id, in the order of their fields.
 SELECT hold_id, request_id, key, account, root, wallet, at, outcome, completeness, price, paid, written_off, cost, list_cost, tokens,

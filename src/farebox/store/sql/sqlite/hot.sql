@@ -5,6 +5,13 @@ SELECT id, request_id, attempt, key, account, root, wallet, amount, cost_bound, 
        idempotency, state, closed_at
 FROM holds WHERE id IN (SELECT value FROM json_each(?));
 
+-- name: read_hold
+-- The same of one.
+SELECT id, request_id, attempt, key, account, root, wallet, amount, cost_bound, tokens_bound, units, asked, legs, windows,
+       book_version, markup_basis_points, markup_fixed_nano, provider, model, route, owner, created_at, deadline, run, user, tags,
+       idempotency, state, closed_at
+FROM holds WHERE id = ?;
+
 -- name: read_charges
 -- Charges by their hold's id, in the order of their fields.
 SELECT hold_id, request_id, key, account, root, wallet, at, outcome, completeness, price, paid, written_off, cost, list_cost, tokens,
