@@ -92,7 +92,7 @@ class _Added:
         counts = _counts(self.charges)
         if self.before:
             for name, quantity in _counts(self.before).items():
-                counts[name] -= quantity
+                counts[name] = counts.get(name, 0) - quantity
         return [pair for pair in sorted(counts.items()) if pair[1]]
 
 
@@ -110,19 +110,20 @@ def _sums(charges: list[Charge]) -> list[int]:
     return [len(charges) - released, released, price, paid, written_off, cost, list_cost, refunded, tokens]
 
 
-def _counts(charges: list[Charge]) -> defaultdict[str, int]:
-    units: defaultdict[str, int] = defaultdict(int)
-    counts: defaultdict[str, int] = defaultdict(int)
+def _counts(charges: list[Charge]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    known = counts.get
     for charge in charges:
         for unit, quantity in _used(charge.usage).units.items():
-            units[unit] += quantity
+            name = UNIT + unit
+            counts[name] = known(name, 0) + quantity
         took = _took(charge.timings)
         if took.first_byte_us > 0:
-            counts[_FIRST_BYTES[bisect_right(_HALVES, took.first_byte_us)]] += 1
+            name = _FIRST_BYTES[bisect_right(_HALVES, took.first_byte_us)]
+            counts[name] = known(name, 0) + 1
         if took.last_byte_us > 0:
-            counts[_TOTALS[bisect_right(_HALVES, took.last_byte_us)]] += 1
-    for unit, quantity in units.items():
-        counts[UNIT + unit] = quantity
+            name = _TOTALS[bisect_right(_HALVES, took.last_byte_us)]
+            counts[name] = known(name, 0) + 1
     return counts
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import groupby
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Any
 
 from farebox.ledger.deltas import (
@@ -33,7 +33,7 @@ from farebox.ledger.deltas import (
     WindowBackfilled,
     WindowsChanged,
 )
-from farebox.ledger.model import BACKGROUND, Amounts, WindowRef
+from farebox.ledger.model import BACKGROUND, NOTHING, WindowRef
 from farebox.ledger.state import State
 from farebox.store import rows
 from farebox.store.database import Database, Row
@@ -42,8 +42,7 @@ from farebox.store.rollups import Rollups
 # What becomes of an Idempotency-Key is written in the order it was decided: freed by one attempt, it may be taken by the next.
 _REPLAYS = ("open_replay", "close_replay", "free_replay")
 
-# The order in which statements run: rows that others change come first.
-_ORDER = (
+_ORDERED = (
     "write_account",
     "write_key",
     "write_budgets",
@@ -65,6 +64,8 @@ _ORDER = (
     "write_command",
     "publish_book",
 )
+_ORDER = {name: place for place, name in enumerate(_ORDERED)}
+"""The order in which statements run: rows that others change come first."""
 
 
 class _Counted:
@@ -78,19 +79,23 @@ class _Counted:
         """As a hold's row has them; made for the first of these holds."""
         self.deltas: list[WindowsChanged] = []
 
-    def sums(self) -> list[int]:
+    def sums(self) -> tuple[int, ...]:
         """In the order of a window's row: what is held, then what is spent."""
-        return _sums([delta.held for delta in self.deltas]) + _sums([delta.spent for delta in self.deltas])
-
-
-def _sums(amounts: list[Amounts]) -> list[int]:
-    price = cost = tokens = requests = 0
-    for one in amounts:
-        price += one.price
-        cost += one.cost
-        tokens += one.tokens
-        requests += one.requests
-    return [price, cost, tokens, requests]
+        price_held = cost_held = tokens_held = requests_held = 0
+        price_spent = cost_spent = tokens_spent = requests_spent = 0
+        for delta in self.deltas:
+            held, spent = delta.held, delta.spent
+            if held is not NOTHING:
+                price_held += held.price
+                cost_held += held.cost
+                tokens_held += held.tokens
+                requests_held += held.requests
+            if spent is not NOTHING:
+                price_spent += spent.price
+                cost_spent += spent.cost
+                tokens_spent += spent.tokens
+                requests_spent += spent.requests
+        return (price_held, cost_held, tokens_held, requests_held, price_spent, cost_spent, tokens_spent, requests_spent)
 
 
 class Changes:
@@ -168,7 +173,7 @@ class Changes:
         """Runs the statements. Nothing to write (refusals only) writes nothing, and says so: an exhausted key does not make the disk work."""
         if not (self._rows or self._grants or self._counted):
             return False
-        for name in sorted(self._rows, key=_ORDER.index):
+        for name in sorted(self._rows, key=_ORDER.__getitem__):
             gathered = self._rows[name]
             if name == "publish_book":
                 gathered = [(version, now, note) for version, note in gathered]
@@ -178,21 +183,22 @@ class Changes:
         if self._grants:
             db.many("change_grant", [_changed(grant, deltas) for grant, deltas in sorted(self._grants.items())])
         if self._counted:
-            changed = sorted(self._by_window().items())
+            changed = self._by_window()
             db.many("make_window", [ref for ref, _ in changed])
             db.many("change_window", [(*ref, *sums) for ref, sums in changed])
         self._rollups.write(db)
         return True
 
-    def _by_window(self) -> dict[WindowRef, list[int]]:
-        """The sums of each window, once: calls that count in different windows may share some."""
-        found: dict[WindowRef, list[int]] = {}
-        for counted in [one for one in self._counted.values() if one.deltas]:
-            sums = counted.sums()
-            for ref in counted.refs:
-                known = found.get(ref)
-                found[ref] = sums if known is None else [one + other for one, other in zip(known, sums, strict=True)]
-        return found
+    def _by_window(self) -> list[tuple[WindowRef, tuple[int, ...]]]:
+        """The sums of each window, once, in the order of windows: calls that count in different windows may share some."""
+        found: dict[WindowRef, tuple[int, ...]] = {}
+        for counted in self._counted.values():
+            if counted.deltas:
+                sums = counted.sums()
+                for ref in counted.refs:
+                    known = found.get(ref)
+                    found[ref] = sums if known is None else tuple(map(add, known, sums))
+        return sorted(found.items())
 
     def settle(self, state: State) -> None:
         """After the commit: what is closed is not asked for again, or can be read again."""
