@@ -13,7 +13,8 @@ from farebox.money import NotMoneyError, parse_usd
 _TAG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TAG_VALUE = re.compile(r"[\x21-\x2b\x2d-\x7e](?:[\x20-\x2b\x2d-\x7e]*[\x21-\x2b\x2d-\x7e])?")
 _PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+-]*\*?|\*")
-_DIGITS_MAX = 40
+DIGITS_MAX = 40
+ID_CHARS_MAX = 200
 
 
 def _dollars(value: object) -> int:
@@ -21,7 +22,7 @@ def _dollars(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise ValueError('an amount in dollars is a string such as "12.50", or a number')  # noqa: TRY004 - pydantic reports ValueErrors
     text = value if isinstance(value, str) else str(value)
-    if len(text) > _DIGITS_MAX or not text.isascii():
+    if len(text) > DIGITS_MAX or not text.isascii():
         raise ValueError("this is larger, or more exact, than any amount that can be booked")
     try:
         return parse_usd(text)
@@ -65,7 +66,8 @@ def _storable(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-def _tags(value: dict[str, str]) -> dict[str, str]:
+def allowed_tags(value: dict[str, str]) -> dict[str, str]:
+    """These tags. Raises ValueError for what is none."""
     for name, worth in value.items():
         if not _TAG_NAME.fullmatch(name) or not _TAG_VALUE.fullmatch(worth):
             raise ValueError("a tag's name has letters, digits, dots, dashes; its value is printable ASCII without a comma")
@@ -97,7 +99,7 @@ SomeUsd = Annotated[int, BeforeValidator(_dollars), AfterValidator(_positive), _
 Moment = Annotated[int, BeforeValidator(_moment), _TIME_SCHEMA]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_text)]
 Note = Annotated[str, Field(max_length=500), AfterValidator(_text)]
-Id = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_text)]
+Id = Annotated[str, Field(min_length=1, max_length=ID_CHARS_MAX), AfterValidator(_text)]
 ModelPattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_pattern)]
 Models = Annotated[list[ModelPattern], Field(max_length=200)]
 Metadata = Annotated[
@@ -105,6 +107,6 @@ Metadata = Annotated[
     Field(max_length=50),
     AfterValidator(_storable),
 ]
-Tags = Annotated[dict[str, str], Field(max_length=limits.tag_pairs_max), AfterValidator(_tags)]
+Tags = Annotated[dict[str, str], Field(max_length=limits.tag_pairs_max), AfterValidator(allowed_tags)]
 Count = Annotated[int, Field(ge=1, le=10**12)]
 BasisPoints = Annotated[int, Field(ge=-10_000, le=1_000_000)]

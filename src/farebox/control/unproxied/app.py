@@ -5,6 +5,7 @@ as the rest of the control API does; `described` is how the API's document tells
 """
 
 import re
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from farebox.control.body import exact_json
 from farebox.control.caller import Admin, Own
 from farebox.control.office import Office
 from farebox.control.problems import Problem, by_status
-from farebox.control.unproxied import events, holds
+from farebox.control.unproxied import events, holds, plain
 from farebox.control.unproxied.asked import CaptureIn, ExtendIn, HoldIn, ReleaseIn
 from farebox.control.unproxied.events import Events
 from farebox.control.unproxied.holds import Answer, Asked, Holds
@@ -79,26 +80,32 @@ class Unproxied:
         asked = _asked(exchange, caller)
         if exchange.query:
             raise Problem("invalid_request", "There are no query parameters here.")
-        body = exact_json(await exchange.body(limits.unproxied_body_bytes_max) or b"{}")
-        if action == "events" and isinstance(caller, Admin):
-            return await self._events.record(caller, body)
-        return await self._of_hold(asked, hold_id, action, body)
+        body = await exchange.body(limits.unproxied_body_bytes_max)
+        return await self._done(asked, hold_id, action, body)
 
-    async def _of_hold(self, asked: Asked, hold_id: str, action: str, body: Any) -> Answer:
+    def _done(self, asked: Asked, hold_id: str, action: str, body: bytes) -> Coroutine[Any, Any, Answer]:
+        """What is asked, about to be done. Raises what is said of a body that is not right."""
         if action == "hold":
-            return await self._holds.open(asked, HoldIn.model_validate(body))
+            return self._holds.open(asked, plain.to_hold(body) or HoldIn.read(_json(body)))
         if action == "capture":
-            return await self._holds.capture(asked, hold_id, CaptureIn.model_validate(body))
+            return self._holds.capture(asked, hold_id, plain.to_capture(body) or CaptureIn.read(_json(body)))
+        if action == "events" and isinstance(asked.caller, Admin):
+            return self._events.record(asked.caller, _json(body))
         if action == "release":
-            ReleaseIn.model_validate(body)
-            return await self._holds.release(asked, hold_id)
-        return await self._holds.extend(asked, hold_id, ExtendIn.model_validate(body))
+            ReleaseIn.model_validate(_json(body))
+            return self._holds.release(asked, hold_id)
+        return self._holds.extend(asked, hold_id, ExtendIn.model_validate(_json(body)))
 
     def _may(self, caller: Caller, action: str) -> None:
         if isinstance(caller, Own) and action == "events":
             raise Problem("gateway_key_cannot_administer", "This is a gateway key: it may hold for itself, and tells of no events.")
         if isinstance(caller, Admin) and not self._admins:
             raise by_status(404, "The control API is served at an address of its own.")
+
+
+def _json(body: bytes) -> Any:
+    """What a body says; nothing is an object of nothing. Raises a Problem."""
+    return exact_json(body or b"{}")
 
 
 def _place(path: str) -> tuple[str, str]:

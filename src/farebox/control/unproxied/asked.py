@@ -1,25 +1,25 @@
 """What may be asked about work that is not proxied: the bodies of holds and events, checked field by field."""
 
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from farebox import limits
 from farebox.control.body import Body
-from farebox.control.fields import Id, Moment, SomeUsd, Tags, Usd
+from farebox.control.fields import DIGITS_MAX, Id, Moment, SomeUsd, Tags, Usd
 from farebox.money import NANO_PER_USD, format_usd
 
 T = TypeVar("T", "HoldIn", "EventData")
 MICRO = 1_000_000
 _QUANTITY_MAX = 10**12 * MICRO
-_DIGITS_MAX = 40
-_USD_MAX = limits.unproxied_usd_max * NANO_PER_USD
+USD_MAX = limits.unproxied_usd_max * NANO_PER_USD
 
 
-def _millionths(value: object) -> int:
-    """Millionths of a unit, of a decimal string or of a number's literal."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal) or len(str(value)) > _DIGITS_MAX:
+def millionths(value: object) -> int:
+    """Millionths of a unit, of a decimal string or of a number's literal. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal) or len(str(value)) > DIGITS_MAX:
         raise ValueError('a quantity is a string such as "2.5", or a number')
     try:
         exact = Decimal(value)
@@ -32,9 +32,9 @@ def _millionths(value: object) -> int:
     return int(exact * MICRO)
 
 
-def quantity_of(millionths: int) -> str:
+def quantity_of(count: int) -> str:
     """A quantity as it is shown: `2.5`."""
-    whole, part = divmod(millionths, MICRO)
+    whole, part = divmod(count, MICRO)
     return f"{whole}.{part:06d}".rstrip("0").rstrip(".")
 
 
@@ -45,8 +45,8 @@ def _some(value: int) -> int:
 
 
 def _payable(value: int) -> int:
-    if value > _USD_MAX:
-        raise ValueError(f"one piece of work costs at most ${format_usd(_USD_MAX)}")
+    if value > USD_MAX:
+        raise ValueError(f"one piece of work costs at most ${format_usd(USD_MAX)}")
     return value
 
 
@@ -57,14 +57,35 @@ _SCHEMA = WithJsonSchema(
         "examples": ["2.5"],
     }
 )
-Quantity = Annotated[int, BeforeValidator(_millionths), _SCHEMA]
-SomeQuantity = Annotated[int, BeforeValidator(_millionths), AfterValidator(_some), _SCHEMA]
+Quantity = Annotated[int, BeforeValidator(millionths), _SCHEMA]
+SomeQuantity = Annotated[int, BeforeValidator(millionths), AfterValidator(_some), _SCHEMA]
 Amount = Annotated[Usd, AfterValidator(_payable)]
 SomeAmount = Annotated[SomeUsd, AfterValidator(_payable)]
 Meter = Annotated[Id, Field(max_length=limits.meter_name_chars_max)]
 Lifetime = Annotated[int, Field(ge=limits.hold_lifetime_s_min, le=limits.hold_lifetime_s_max)]
 User = Annotated[Id, Field(max_length=limits.user_bytes_max)]
 Run = Annotated[Id, Field(max_length=limits.run_id_bytes_max)]
+
+
+class ToHold(msgspec.Struct, frozen=True):
+    """What is to be set aside: dollars in nano-dollars, quantities in millionths. Fields and their order as bodies have them."""
+
+    key: str | None = None
+    account: str | None = None
+    amount_usd: int | None = None
+    meter: str | None = None
+    quantity: int | None = None
+    lifetime_s: int = limits.hold_lifetime_s_default
+    user: str | None = None
+    run: str | None = None
+    tags: dict[str, str] = {}
+
+
+class ToCapture(msgspec.Struct, frozen=True, gc=False):
+    """What the work came to: one of both."""
+
+    amount_usd: int | None = None
+    quantity: int | None = None
 
 
 class HoldIn(Body):
@@ -85,6 +106,11 @@ class HoldIn(Body):
         if self.key is not None and self.account is not None:
             raise ValueError("name a key or an account, not both")
         return _one_worth(self)
+
+    @classmethod
+    def read(cls, body: Any) -> ToHold:
+        """What a body says. Raises ValidationError."""
+        return ToHold(**cls.model_validate(body).__dict__)
 
 
 class ExtendIn(Body):
@@ -114,6 +140,11 @@ class CaptureIn(Body):
         if (self.amount_usd is None) == (self.quantity is None):
             raise ValueError("give an amount_usd or a quantity")
         return self
+
+    @classmethod
+    def read(cls, body: Any) -> ToCapture:
+        """What a body says. Raises ValidationError."""
+        return ToCapture(**cls.model_validate(body).__dict__)
 
 
 class ReleaseIn(Body):

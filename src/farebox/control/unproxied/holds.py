@@ -15,7 +15,7 @@ from farebox.control.caller import Admin, Own
 from farebox.control.office import Office, conflict
 from farebox.control.problems import Problem, not_found
 from farebox.control.unproxied import worth
-from farebox.control.unproxied.asked import CaptureIn, ExtendIn, HoldIn
+from farebox.control.unproxied.asked import ExtendIn, ToCapture, ToHold
 from farebox.control.unproxied.payers import Caller, Payers, check
 from farebox.control.unproxied.refusals import problem_of
 from farebox.control.wire import moment
@@ -88,7 +88,7 @@ class Holds:
 
     # --- open --------------------------------------------------------------------------------------------------------------------
 
-    async def open(self, asked: Asked, body: HoldIn) -> Answer:
+    async def open(self, asked: Asked, body: ToHold) -> Answer:
         """Sets money aside. Raises a Problem, having changed nothing."""
         self._office.context.admit()
         request, refreshed = new_id("req"), set[object]()
@@ -176,7 +176,7 @@ class Holds:
     def _extend(self, asked: Asked, hold_id: str, more: Bound, policy: Policy, held: _Held, lasts: int | None) -> Extend:
         return Extend(asked.id or new_id("cmd"), hold_id, more, policy.gate(f"{worth.PROVIDER}/{held.rate.meter}"), lasts, asked.claim)
 
-    async def capture(self, asked: Asked, hold_id: str, body: CaptureIn) -> Answer:
+    async def capture(self, asked: Asked, hold_id: str, body: ToCapture) -> Answer:
         """Charges a hold what the work came to. Raises a Problem when it ended before with something else."""
         if body.amount_usd is not None:
             await self._may(asked, hold_id)
@@ -240,7 +240,7 @@ class Holds:
         return self._held[hold_id]
 
 
-def _authorize(asked: Asked, body: HoldIn, request: str, policy: Policy, rate: worth.Rate) -> Authorize:
+def _authorize(asked: Asked, body: ToHold, request: str, policy: Policy, rate: worth.Rate) -> Authorize:
     bound = worth.exactly(body.amount_usd or 0) if body.quantity is None else rate.hold(body.quantity)
     markup = rate.markup if rate.own_pico is None else AT_COST
     return Authorize(
@@ -263,8 +263,11 @@ def _authorize(asked: Asked, body: HoldIn, request: str, policy: Policy, rate: w
     )
 
 
-def _idempotency(asked: Asked, body: HoldIn) -> Idempotency:
-    content = _encode({name: value for name, value in body.__dict__.items() if name != "key" or isinstance(asked.caller, Admin)})
+def _idempotency(asked: Asked, body: ToHold) -> Idempotency:
+    said = msgspec.structs.asdict(body)
+    if isinstance(asked.caller, Own):
+        del said["key"]  # it can only be its own
+    content = _encode(said)
     return Idempotency(f"{ROUTE} {asked.id}", blake2b(content, digest_size=20).hexdigest())
 
 
