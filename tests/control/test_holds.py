@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from control.back import Back, open_back
 from farebox.clock import US_PER_MINUTE, US_PER_S, wall_clock
+from farebox.control.office import Office
+from farebox.control.unproxied.app import Unproxied
+from farebox.ledger.commands import Authorize
 from farebox.store.sweeper import Sweeper
 
 METERS = "provider,model,unit,usd,per\nown,render minute,millionths,0.02,1000000\n"
@@ -185,6 +189,23 @@ async def test_nothing_new_is_held_or_charged_while_the_ledger_is_away(back: Bac
     back.away.clear()
     assert (await back.post("/events", event))["data"][0]["status"] == "charged"
     assert await balance(back, account) == ("1.50", "0.00", "8.50")
+
+
+async def test_a_hold_that_nobody_heard_of_is_given_back_unless_it_can_be_asked_for_again(back: Back) -> None:
+    """The ledger was lost: a hold with an Idempotency-Key is asked for again by whoever wants it."""
+    account = await back.account("10.00")
+    key, _ = await back.key(account, "3.00")
+    unheard: list[Authorize] = []
+    office = Office(msgspec.structs.replace(back.context, unheard=unheard.append))
+    back.control._unproxied = Unproxied(office)
+    held = await back.post("/holds", {"key": key, "amount_usd": "1.00"})
+    back.batcher.close()
+    for once in ({}, {"once": "job-1"}):
+        told = await back.post("/holds", {"key": key, "amount_usd": "1.00"}, status=503, **once)
+        assert told["code"] == "ledger_unavailable"
+    assert (await back.post(f"/holds/{held['id']}/capture", {"amount_usd": "1.00"}, status=503))["code"] == "ledger_unavailable"
+    assert [(one.gate.key.id, one.idempotency) for one in unheard] == [(key, None)]
+    office.close()
 
 
 async def test_a_meter_that_is_priced_later_counts_for_a_payer_who_is_known(back: Back) -> None:

@@ -145,7 +145,11 @@ def hold(one: Hold) -> dict[str, Any]:
 
 def tags(text: str) -> dict[str, str]:
     """`team=a,feature=b` as an object."""
-    return dict(pair.split("=", 1) for pair in text.split(",") if "=" in pair)
+    return dict([pair.split("=", 1) for pair in text.split(",") if "=" in pair]) if text else {}
+
+
+def flags(text: str) -> list[str]:
+    return [flag for flag in text.split(",") if flag] if text else []
 
 
 def charge(entry: Entry) -> dict[str, Any]:
@@ -198,5 +202,5 @@ def metered(one: Charge) -> dict[str, Any]:
             for unit, quantity, each, pico in _lines(one.lines)
         ],
         "timings": _json(one.timings),
-        "flags": [flag for flag in one.flags.split(",") if flag],
+        "flags": flags(one.flags),
     }

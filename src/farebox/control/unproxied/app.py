@@ -29,6 +29,7 @@ from farebox.exchange import Exchange, Headers
 _IDEMPOTENCY = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _HEADERS: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _REPLAYED = (b"x-farebox-replayed", b"1")
+_OF_A_HOLD = f"{holds.ROUTE}/"
 _ACTIONS = ("extend", "capture", "release")
 _encode = msgspec.json.Encoder().encode
 
@@ -48,7 +49,7 @@ class Unproxied:
         """Whether a request is for here. A list of holds is not."""
         if not path.startswith("/api/v1/"):
             return False
-        return path.startswith(f"{holds.ROUTE}/") or path == events.ROUTE or (path == holds.ROUTE and method == "POST")
+        return path.startswith(_OF_A_HOLD) or path == events.ROUTE or (path == holds.ROUTE and method == "POST")
 
     async def __call__(self, exchange: Exchange) -> None:
         response: Response
@@ -75,7 +76,8 @@ class Unproxied:
         hold_id, action = _place(path)
         if exchange.method != "POST":
             raise by_status(405, f"{path[:200]} takes POST.", {"allow": "POST"})
-        caller = await self._callers.of(exchange.named)
+        sent = exchange.named.get(b"authorization", b"")
+        caller = self._callers.known(sent) or await self._callers.of(sent)
         self._may(caller, action)
         asked = _asked(exchange, caller)
         if exchange.query:
@@ -97,9 +99,9 @@ class Unproxied:
         return self._holds.extend(asked, hold_id, ExtendIn.model_validate(_json(body)))
 
     def _may(self, caller: Caller, action: str) -> None:
-        if isinstance(caller, Own) and action == "events":
+        if action == "events" and isinstance(caller, Own):
             raise Problem("gateway_key_cannot_administer", "This is a gateway key: it may hold for itself, and tells of no events.")
-        if isinstance(caller, Admin) and not self._admins:
+        if not self._admins and isinstance(caller, Admin):
             raise by_status(404, "The control API is served at an address of its own.")
 
 

@@ -5,6 +5,7 @@ No process owns such a hold (its owner is `api`): nobody's death ends it, only i
 
 from collections import OrderedDict
 from hashlib import blake2b
+from operator import attrgetter
 
 import msgspec
 
@@ -19,7 +20,7 @@ from farebox.control.unproxied.asked import ExtendIn, ToCapture, ToHold
 from farebox.control.unproxied.payers import Caller, Payers, check
 from farebox.control.unproxied.refusals import problem_of
 from farebox.control.wire import moment
-from farebox.errors import Busy, LedgerUnavailable, Refusal
+from farebox.errors import Busy, FareboxError, LedgerUnavailable, Refusal
 from farebox.ids import new_id
 from farebox.ledger.bounds import Bound
 from farebox.ledger.commands import (
@@ -43,9 +44,13 @@ from farebox.pricing.markup import AT_COST
 from farebox.store.reading import Books
 
 OWNER = "api"
+Answered = tuple[Outcome, ...] | FareboxError
 KEYS_OWN = f"{OWNER}:key"
 """Of holds that a gateway key made for itself: it may end these, and none that its operator made for it."""
 ROUTE = "/api/v1/holds"
+_OPERATORS = Claim(OWNER)
+_MODEL_OF_AMOUNTS = f"{worth.PROVIDER}/{worth.AMOUNT}"
+_id_of = attrgetter("id")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -57,7 +62,12 @@ class Asked(msgspec.Struct, frozen=True):
 
     @property
     def claim(self) -> Claim:
-        return Claim(KEYS_OWN, self.caller.key.id) if isinstance(self.caller, Own) else Claim(OWNER)
+        return _OPERATORS if isinstance(self.caller, Admin) else Claim(KEYS_OWN, self.caller.key.id)
+
+    @property
+    def scope(self) -> str | None:
+        """The account that whoever asks is confined to, which the ledger does not know of."""
+        return self.caller.scope if isinstance(self.caller, Admin) else None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -91,19 +101,21 @@ class Holds:
     async def open(self, asked: Asked, body: ToHold) -> Answer:
         """Sets money aside. Raises a Problem, having changed nothing."""
         self._office.context.admit()
-        request, refreshed = new_id("req"), set[object]()
+        request, refreshed = new_id("req"), False
+        name = self._payers.name(asked.caller, body.key, body.account)
         for _ in range(limits.requotes_max):
-            name, policy = await self._payers.of(asked.caller, body.key, body.account)
+            policy = await self._payers.named(asked.caller, name)
             try:
-                rate = await self._rate(policy, body.meter)
+                rate = worth.ANY_AMOUNT if body.meter is None else await self._rate(policy, body.meter)
                 check(policy, rate.meter)
             except (Problem, Refusal):
-                if name in refreshed:
+                if refreshed:
                     raise
-                refreshed.add(name)
+                refreshed = True
                 self._payers.forget(name)  # a refusal is only given on what the ledger has now
                 continue
-            outcome = await self._ask(_authorize(asked, body, request, policy, rate))
+            command = _authorize(asked, body, request, policy, rate)
+            outcome = self._answered(command, await self._batcher.post(command))
             if isinstance(outcome, Authorized):
                 self._remember(outcome.hold, policy, rate)
                 return Answer(views.hold(outcome.hold), 201)
@@ -114,14 +126,11 @@ class Holds:
             self._payers.forget(name)
         raise Busy(limit="its prices and limits change faster than it can be held")
 
-    async def _ask(self, command: Authorize) -> Outcome:
-        """The ledger's answer. A hold that may have been made unheard is given back, unless its name lets the caller ask for it again."""
-        try:
-            return await self._batcher.one(command)
-        except LedgerUnavailable:
-            if command.idempotency is None:
-                self._office.context.unheard(command)
-            raise
+    def _answered(self, command: Authorize, answer: Answered) -> Outcome:
+        """What the ledger says. A hold that may have been made unheard is given back, unless its name lets the caller ask for it again."""
+        if isinstance(answer, LedgerUnavailable) and command.idempotency is None:
+            self._office.context.unheard(command)
+        return _outcome(answer)
 
     async def _again(self, outcome: Repeated) -> Answer:
         if outcome.state == "mismatch":
@@ -131,9 +140,7 @@ class Holds:
             raise conflict()
         return Answer(views.hold(attempts[0][0]), 201, repeated=True)
 
-    async def _rate(self, policy: Policy, meter: str | None) -> worth.Rate:
-        if meter is None:
-            return worth.ANY_AMOUNT
+    async def _rate(self, policy: Policy, meter: str) -> worth.Rate:
         return worth.rate_of(policy, meter, await self.books(policy.book_version), self._office.context.clock())
 
     async def books(self, version: int) -> Books:
@@ -145,7 +152,7 @@ class Holds:
         return self._books
 
     def _remember(self, hold: Hold, policy: Policy, rate: worth.Rate) -> None:
-        self._held[hold.id] = _Held(hold.key, tuple(account.id for account in policy.path), rate)
+        self._held[hold.id] = _Held(hold.key, tuple(map(_id_of, policy.path)), rate)
         if len(self._held) > limits.holds_remembered_max:
             self._held.popitem(last=False)
 
@@ -179,22 +186,23 @@ class Holds:
     async def capture(self, asked: Asked, hold_id: str, body: ToCapture) -> Answer:
         """Charges a hold what the work came to. Raises a Problem when it ended before with something else."""
         if body.amount_usd is not None:
-            await self._may(asked, hold_id)
+            if asked.scope is not None:
+                await self._find(asked, hold_id)
             result = worth.amount(body.amount_usd)
         else:
             result = _metered((await self._find(asked, hold_id)).rate).result(body.quantity or 0)
-        return self._settled(await self._batcher.one(Capture(hold_id, result, claim=asked.claim)), asked)
+        return self._settled(_outcome(await self._batcher.post(Capture(hold_id, result, claim=asked.claim))), asked)
 
     async def release(self, asked: Asked, hold_id: str) -> Answer:
         """Gives a hold back whole. Raises a Problem when it was captured."""
-        await self._may(asked, hold_id)
+        if asked.scope is not None:
+            await self._find(asked, hold_id)
         return self._settled(await self._batcher.one(Release(hold_id, claim=asked.claim)), asked)
 
     def _settled(self, outcome: Outcome, asked: Asked) -> Answer:
-        if isinstance(outcome, Conflict):
-            raise Problem("hold_closed", "This hold ended already, with another charge; nothing was done.")
         if not isinstance(outcome, Settled):
-            raise self._refusal(outcome, asked)
+            closed = "This hold ended already, with another charge; nothing was done."
+            raise Problem("hold_closed", closed) if isinstance(outcome, Conflict) else self._refusal(outcome, asked)
         charge = outcome.charge
         document = {
             "id": charge.hold_id,
@@ -205,7 +213,7 @@ class Holds:
             "model": charge.model,
             "outcome": charge.outcome,
             **views.amounts(charge),
-            "flags": [flag for flag in charge.flags.split(",") if flag],
+            "flags": views.flags(charge.flags),
             "revised": charge.revised,
             "at": moment(charge.at),
         }
@@ -213,16 +221,10 @@ class Holds:
 
     # --- whose it is -------------------------------------------------------------------------------------------------------------
 
-    async def _may(self, asked: Asked, hold_id: str) -> None:
-        """The ledger knows whose key a hold is of; which accounts an admin key is for, it does not."""
-        if isinstance(asked.caller, Admin) and asked.caller.scope is not None:
-            await self._find(asked, hold_id)
-
     async def _find(self, asked: Asked, hold_id: str) -> _Held:
         """What there is to know of a hold. Raises a Problem, in the same words whether there is none or it is another's."""
         held = self._held.get(hold_id) or await self._read(hold_id)
-        claim = asked.claim
-        scope = asked.caller.scope if isinstance(asked.caller, Admin) else None
+        claim, scope = asked.claim, asked.scope
         if held is None or claim.key not in ("", held.key) or (scope is not None and scope not in held.accounts):
             raise not_found("hold", hold_id)
         return held
@@ -240,6 +242,13 @@ class Holds:
         return self._held[hold_id]
 
 
+def _outcome(answer: Answered) -> Outcome:
+    """The outcome of a command that was posted alone. Raises what keeps the ledger from deciding."""
+    if isinstance(answer, FareboxError):
+        raise answer
+    return answer[0]
+
+
 def _authorize(asked: Asked, body: ToHold, request: str, policy: Policy, rate: worth.Rate) -> Authorize:
     bound = worth.exactly(body.amount_usd or 0) if body.quantity is None else rate.hold(body.quantity)
     markup = rate.markup if rate.own_pico is None else AT_COST
@@ -247,14 +256,14 @@ def _authorize(asked: Asked, body: ToHold, request: str, policy: Policy, rate: w
         f"hold_{request.removeprefix('req_')}1",
         request,
         1,
-        policy.gate(f"{worth.PROVIDER}/{rate.meter}", body.run or ""),
+        policy.gate(_MODEL_OF_AMOUNTS if rate is worth.ANY_AMOUNT else f"{worth.PROVIDER}/{rate.meter}", body.run or ""),
         bound,
         markup.basis_points,
         markup.fixed_nano,
         worth.PROVIDER,
         rate.meter,
         ROUTE,
-        KEYS_OWN if isinstance(asked.caller, Own) else OWNER,
+        OWNER if isinstance(asked.caller, Admin) else KEYS_OWN,
         body.lifetime_s * US_PER_S,
         run=body.run or "",
         user=body.user or "",
@@ -283,4 +292,4 @@ def _metered(rate: worth.Rate) -> worth.Rate:
 
 def tags_text(tags: dict[str, str]) -> str:
     """As holds keep them: `feature=b,team=a`."""
-    return ",".join(f"{name}={tags[name]}" for name in sorted(tags))
+    return ",".join([f"{name}={tags[name]}" for name in sorted(tags)]) if tags else ""

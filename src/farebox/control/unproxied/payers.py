@@ -5,7 +5,6 @@ What is remembered of a payer may be stale: the ledger answers `requote` then, a
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
 from functools import partial
 
 import msgspec
@@ -35,27 +34,36 @@ class Callers:
 
     def __init__(self, office: Office) -> None:
         self._office = office
-        self._known: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+        """Until when a caller is believed, by its credential in one spelling: others, which may be long, are not kept."""
         self._reading: Shared[Caller] = Shared()
 
-    async def of(self, headers: Mapping[bytes, bytes]) -> Caller:
+    def known(self, sent: bytes) -> Caller | None:
+        """Who sent this credential, where that was read within the last moment and it is written as it is remembered."""
+        known = self._known.get(sent)
+        return known[1] if known is not None and asyncio.get_running_loop().time() < known[0] else None
+
+    async def of(self, sent: bytes) -> Caller:
         """Raises a Problem unless a good key was sent as bearer."""
-        kind, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        kind, _, secret = sent.decode("latin-1").partition(" ")
         secret = secret.strip() if kind.lower() == "bearer" else ""
-        known = self._known.get(secret)
-        if known is not None and asyncio.get_running_loop().time() < known[0]:
-            return known[1]
-        return await self._reading.read(secret, partial(self._read, secret))
+        known = self.known(_as_remembered(secret))
+        return await self._reading.read(secret, partial(self._read, secret)) if known is None else known
 
     async def _read(self, secret: str) -> Caller:
         """Once for all who send it at the same time."""
-        self._known.pop(secret, None)
+        sent = _as_remembered(secret)
+        self._known.pop(sent, None)
         until = asyncio.get_running_loop().time() + limits.caller_remembered_s_max
         caller = await identify(self._office, secret)
-        self._known[secret] = (until, caller)
+        self._known[sent] = (until, caller)
         if len(self._known) > _CALLERS_MAX:
             self._known.popitem(last=False)
         return caller
+
+
+def _as_remembered(secret: str) -> bytes:
+    return b"Bearer " + secret.encode("latin-1")
 
 
 class Payers:
@@ -65,16 +73,15 @@ class Payers:
         self._office = office
         self._known: OrderedDict[tuple[str, str], Policy] = OrderedDict()
 
-    async def of(self, caller: Caller, key: str | None, account: str | None) -> tuple[tuple[str, str], Policy]:
-        """What is laid down for the key or account that was named, and by what name it is remembered. Raises a Problem."""
-        if isinstance(caller, Own):
+    def name(self, caller: Caller, key: str | None, account: str | None) -> tuple[str, str]:
+        """By what name the key or account that was named is remembered. Raises a Problem."""
+        if not isinstance(caller, Admin):
             if account is not None or key not in (None, caller.key.id):
                 raise not_found("key" if account is None else "account", key or account or "")
             key = caller.key.id
         if key is None and account is None:
             raise Problem("invalid_request", "key: name the key or the account that pays.", errors=[{"field": "key", "problem": "missing"}])
-        name = ("account", account) if account is not None else ("key", key or "")
-        return name, await self.named(caller, name)
+        return ("account", account) if account is not None else ("key", key or "")
 
     async def named(self, caller: Caller, name: tuple[str, str]) -> Policy:
         """The payer of that name, within what the caller may see. Raises a Problem."""

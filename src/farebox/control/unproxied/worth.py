@@ -18,6 +18,7 @@ from farebox.usage import MILLIONTHS, PLAIN
 PROVIDER = OWN_PROVIDER
 AMOUNT = "amount"
 """Stands for the model where an amount was named and no meter."""
+_NOTHING = Affine(0)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -55,7 +56,7 @@ def _payable(nano: int) -> int:
 
 
 def exactly(price: int, cost: int = 0) -> Bound:
-    return Bound(Affine(price), Affine(cost), Affine(0), 1, 1)
+    return Bound(Affine(price), Affine(cost) if cost else _NOTHING, _NOTHING, 1, 1)
 
 
 def amount(nano: int) -> Result:
@@ -64,8 +65,15 @@ def amount(nano: int) -> Result:
 
 
 def _result(price: int, cost: int, units: dict[str, int], line: tuple[str, int, int, int]) -> Result:
-    usage = _encode({"units": units, "prompt_total": 0, "conditions": {}}).decode()
-    return Result("captured", "exact", price, cost, cost, 0, usage=usage, lines=_encode([line]).decode())
+    usage = _usage(units) if units else _NO_USAGE
+    return Result("captured", "exact", price, cost, cost, 0, "", usage, _encode((line,)).decode())
+
+
+def _usage(units: dict[str, int]) -> str:
+    return _encode({"units": units, "prompt_total": 0, "conditions": {}}).decode()
+
+
+_NO_USAGE = _usage({})
 
 
 def rate_of(policy: Policy, meter: str, books: Books, at: int) -> Rate:
