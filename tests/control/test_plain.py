@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from farebox.control.body import exact_json
+from farebox.control.caller import Admin, Own
 from farebox.control.problems import Problem
 from farebox.control.unproxied import plain
 from farebox.control.unproxied.asked import CaptureIn, HoldIn, ToCapture, ToHold
+from farebox.control.unproxied.holds import Asked, _idempotency
+from farebox.ledger.commands import Idempotency
+from farebox.ledger.model import Key
 
 AMOUNTS = ["1", "0.002", "1000000", "1000000.000000001", "0", "-1", "", " 1 ", "$2", "1e3", "1e-9", "1e999999", "nan", "٣", "1" * 41]
 QUANTITIES = ["2.5", "0", "0.0000001", "-0", "1e12", "1000000000000.1", "12.500000", "Infinity", "", "1_000"]
@@ -137,3 +141,18 @@ def test_a_name_that_is_there_twice_or_empty_is_left_to_the_careful_reader(body:
     """Which of both counts is not for the quick one to say."""
     assert plain.to_capture(body) is None
     assert plain.to_hold(b'{"key":"k",' + body[1:]) is None
+
+
+@pytest.mark.parametrize(
+    ("caller", "fingerprint"),
+    [
+        (Admin("adm_1", None, "n", "s"), "7f1b76724145772a9a2946a386aa3703c89316bc"),
+        (Own(Key("key_1", "a", "a", "h", "l", 0)), "c4d930d9b7951901fac2aefc4262c3582738c9a8"),
+    ],
+)
+def test_what_a_repeat_is_known_by_stays_as_it_was(caller: Admin | Own, fingerprint: str) -> None:
+    """A hold that was asked for by an earlier version is the same hold when this one is asked again."""
+    said = {"account": "acc_1", "meter": "render minute", "quantity": "12.5", "lifetime_s": 60, "user": "u", "run": "r"}
+    body = plain.to_hold(json.dumps({**said, "tags": {"b": "2", "a": "1"}}).encode())
+    assert body is not None
+    assert _idempotency(Asked(caller, "x"), body) == Idempotency("/api/v1/holds x", fingerprint)
