@@ -34,10 +34,12 @@ class Exchange(ABC):
         self.query = query
         self.headers = headers
         """Names are in lower case."""
-        self.named: dict[bytes, bytes] = dict(headers)
+        self.named = dict(headers)
         """The first value of each header, by its name in lower case; all values of a repeated list header, because all of them go upstream."""
         if len(self.named) != len(headers):
-            self.named = dict(headers[::-1])
+            self.named = {}
+            for name, value in headers:
+                self.named.setdefault(name, value)
             self.named |= {name: b",".join(value for other, value in headers if other == name) for name in _LISTS & self.named.keys()}
         self.began = False
         """Whether a head was written: after that, what goes wrong can only be said within the answer."""

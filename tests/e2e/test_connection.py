@@ -457,3 +457,20 @@ async def test_a_client_that_leaves_is_known_to_have_left() -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.close()
             await ended.wait()
+
+
+@pytest.mark.parametrize("repeated", [b"", b"b: 9\r\nanthropic-beta: two\r\n"])
+async def test_headers_are_known_in_the_order_they_were_sent_in(repeated: bytes) -> None:
+    """By the first value of each; what is refused, or counted as unknown, is the first that was sent, whatever else is sent twice."""
+    named: dict[bytes, bytes] = {}
+
+    async def serve(exchange: Request) -> None:
+        named.update(exchange.named)
+        await exchange.answer(200, [], b"")
+
+    async with _serving_directly(serve) as connect:
+        head = b"GET / HTTP/1.1\r\nc: 1\r\nanthropic-beta: one\r\nb: 2\r\n" + repeated + b"a: 3\r\nconnection: close\r\n\r\n"
+        await _said(connect, head)
+    assert [*named] == [b"c", b"anthropic-beta", b"b", b"a", b"connection"]
+    assert named[b"b"] == b"2"
+    assert named[b"anthropic-beta"] == (b"one,two" if repeated else b"one")

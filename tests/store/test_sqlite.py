@@ -1,9 +1,11 @@
 """One file, one process, one schema: who may open a store, and what they find there."""
 
+import gc
 import os
 import stat
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +155,37 @@ def test_a_long_log_is_begun_anew_even_if_the_writer_is_never_idle(tmp_path: Pat
     assert 400_000 < longest < 600_000
     assert desk.rows("SELECT sum(spent) FROM grants") == [(100,)]
     desk.leave()
+
+
+def test_a_long_log_that_was_left_is_looked_after_before_anything_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process was killed: the next one may refuse everything, and never be idle."""
+    desk = File(SqliteHome(tmp_path / "farebox.db"))
+    desk.play("account acc\nkey key account=acc\nbook 1\ntopup acc 100")
+    left = tmp_path / "left"
+    left.mkdir()
+    for file in (desk.path, Path(f"{desk.path}-wal")):
+        (left / file.name).write_bytes(file.read_bytes())
+    desk.leave()
+    store = SqliteStore(left / "farebox.db", alarm=lambda *_, **__: None)
+    file_only = f"file:{left / 'farebox.db'}?immutable=1"  # without the log
+    asked = "SELECT count(*) FROM sqlite_schema WHERE name = 'grants'"
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    assert list(apsw.Connection(file_only, flags=flags).execute(asked)) == [(0,)]
+    store.tidy(idle=False)
+    assert list(apsw.Connection(file_only, flags=flags).execute(asked)) == [(1,)]
+    store.close()
+
+
+def test_a_store_that_nobody_holds_is_closed_at_once(tmp_path: Path) -> None:
+    """Not when the collector of circles comes by, on whichever thread."""
+    gc.disable()
+    try:
+        store = SqliteStore(tmp_path / "farebox.db", alarm=lambda *_, **__: None)
+        connection = weakref.ref(store._db)
+        del store
+        assert connection() is None
+    finally:
+        gc.enable()
 
 
 def test_the_writer_forgets_rows_when_they_are_too_many(desk: File, monkeypatch: pytest.MonkeyPatch) -> None:

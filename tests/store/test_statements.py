@@ -16,7 +16,7 @@ from farebox.clock import US_PER_HOUR
 from farebox.ledger.model import Charge, Hold
 from farebox.store.migrate import migrate
 from farebox.store.postgres_connection import numbered
-from farebox.store.statements import statements
+from farebox.store.statements import _terse, statements
 from farebox.store.usage_reports import DIMENSIONS, Question, _dimensions, _filled, _found, _pieces
 from support.postgres import give_back, migrated_database
 
@@ -71,6 +71,17 @@ def test_every_statement_is_used(dialect: str) -> None:
     source = "\n".join(file.read_text("utf-8") for file in SOURCE.rglob("*.py"))
     unused = [name for name in statements(dialect) if f'"{name}"' not in source and f'"{name.rpartition("_")[0]}_{{' not in source]
     assert not unused
+
+
+@pytest.mark.parametrize("comment", ["-- not the others\n", "/* not the others */ "])
+def test_a_comment_within_a_statement_is_refused(comment: str) -> None:
+    """Its lines are joined: what stands behind a comment would be lost, without an error."""
+    with pytest.raises(ValueError, match="would be lost"):
+        _terse(f"UPDATE t SET a = 2 {comment}WHERE a = 5")
+    assert (
+        _terse("UPDATE t  SET a = '-- no  /* comment', b = ?2\n WHERE a - -1 = 5")
+        == "UPDATE t SET a='-- no  /* comment',b=?2 WHERE a - -1=5"
+    )
 
 
 def is_whole(text: str) -> bool:

@@ -59,10 +59,9 @@ class SqliteStore(Deciding):
         self._last = int((self._statements.one("read_clock") or (0,))[0])
         self._kept = State(complete=False)
         self._batches = 0
-        self._frames = 0
-        """Of the log, after the last commit: pages in it that may not be in the file yet."""
         self._frames_max = _WAL_BYTES_MAX // int(self._db.pragma("page_size"))
-        self._db.set_wal_hook(self._logged)
+        self._log = _Log(self._frames_max + 1)  # what an earlier process left is looked after at once
+        self._db.set_wal_hook(self._log.grown)
 
     def _open(self, vfs: str | None) -> apsw.Connection:
         self.path.touch(mode=0o600)  # before SQLite makes it: the log beside it takes its mode
@@ -189,18 +188,26 @@ class SqliteStore(Deciding):
     def tidy(self, *, idle: bool) -> None:
         """Copies the log into the file now and then while the writer has nothing better to do, or when the log is getting long."""
         self._batches += 1
-        if self._frames > self._frames_max or (idle and self._batches >= _CHECKPOINT_EVERY_BATCHES):
+        if self._log.frames > self._frames_max or (idle and self._batches >= _CHECKPOINT_EVERY_BATCHES):
             self._batches = 0
             self.checkpoint()
 
     def checkpoint(self) -> None:
         """Copies the log into the file. Once all of it is there and nobody reads it, the next commit begins it anew."""
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        self._frames = 0
+        self._log.frames = 0
 
-    def _logged(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
-        """SQLite says after every commit how long its log is."""
-        self._frames = frames
+
+class _Log:
+    """How long SQLite's log is. Knows nothing of the store: the connection keeps it, and a circle would close late, on any thread."""
+
+    def __init__(self, frames: int) -> None:
+        self.frames = frames
+        """After the last commit: pages in it that may not be in the file yet."""
+
+    def grown(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
+        """SQLite says so after every commit."""
+        self.frames = frames
         return apsw.SQLITE_OK
 
 

@@ -5,7 +5,7 @@ from functools import cache
 from importlib import resources
 
 _NAME = re.compile(r"^-- name: (\w+)\n-- (\S.*)\n", re.MULTILINE)
-_SPACED = re.compile(r"""('[^']*'|"[^"]*")|\s*([,()=+])\s*|\s+""")
+_SPACED = re.compile(r"""('[^']*'|"[^"]*")|(--|/\*)|\s*([,()=+])\s*|\s+""")
 
 
 @cache
@@ -27,7 +27,13 @@ def _unindented(text: str) -> str:
 
 def _terse(text: str) -> str:
     """The same statement without the blanks that only people need: its driver finds what it compiled by reading all of it, every time."""
-    return _SPACED.sub(lambda found: found[1] or found[2] or " ", text)
+    return _SPACED.sub(_shorter, text)
+
+
+def _shorter(found: re.Match[str]) -> str:
+    if found[2]:
+        raise ValueError(f"what stands behind {found[2]} in {found.string!r} would be lost: a statement is explained in the line before it")
+    return found[1] or found[3] or " "
 
 
 def migrations(database: str) -> list[tuple[int, str, str]]:
